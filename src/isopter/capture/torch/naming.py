@@ -1,0 +1,59 @@
+"""From a recording to a Graph: drop ops nobody needs, and give every op the name a user would look for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from isopter.graph import Graph, Issue, Op
+
+if TYPE_CHECKING:
+    from isopter.capture.torch.capture import Trace
+    from isopter.capture.torch.recorder import Recorder
+
+
+def finish(recorder: Recorder, trace: Trace) -> Graph:
+    """An op that is all a module call did is called by the module's path; others by path and operation
+    (``layer1.0.add``, then ``layer1.0.add_1``)."""
+    wanted = set(trace.outputs.values()) | {op for ops in trace.layers.values() for op in ops}
+    ops = recorder.ops
+    needed = [False] * len(ops)
+    for index in range(len(ops) - 1, -1, -1):
+        needed[index] = needed[index] or index in wanted or ops[index].kind == "input"
+        if needed[index]:
+            for source in ops[index].inputs:
+                needed[source] = True
+    kept = [i for i, need in enumerate(needed) if need]
+    new = {old: at for at, old in enumerate(kept)}
+
+    per_call = Counter(ops[i].module for i in kept if ops[i].kind != "input")
+    made_by = {path: made[0] for path, made in trace.layers.items() if made}
+    final: list[Op] = []
+    used: set[str] = set()
+    for index in kept:
+        op = ops[index]
+        path = op.module
+        if op.kind == "input":
+            name = op.source
+        elif path and per_call[path] == 1 and made_by.get(path) == index:
+            name = path
+        else:
+            name = f"{path}.{op.source}" if path else op.source
+        label, repeat = name, 0
+        while label in used or (label in made_by and made_by[label] != index):
+            repeat += 1
+            label = f"{name}_{repeat}"
+        used.add(label)
+        final.append(replace(op, name=label, inputs=tuple(new[i] for i in op.inputs)))
+
+    layers: dict[str, int] = {}
+    for path, made in trace.layers.items():
+        for k, old in enumerate(made):
+            layers[path if k == 0 else f"{path}:{k}"] = new[old]
+    layers.pop("", None)
+    for name, old in trace.outputs.items():
+        layers.setdefault(name, new[old])
+    issues = tuple(Issue(where, what, uses) for (what, where), uses in recorder.issues.items())
+    inputs = {name: new[op] for name, op in trace.inputs.items()}
+    return Graph(tuple(final), tuple(dict.fromkeys(new[o] for o in trace.outputs.values())), layers, inputs, issues)

@@ -1,0 +1,95 @@
+"""From ATen calls to neutral ops: one function per family, registered by name. An unknown call is never guessed."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from isopter.capture.torch.values import Data, Value, tensors_in
+
+if TYPE_CHECKING:
+    from isopter.capture.torch.recorder import Call, Recorder
+
+Translator = Callable[["Recorder", "Call"], list[Value] | Value | int]
+"""Emits ops for a call and returns the value of each tensor the call returned (one value: the same for all)."""
+
+_TABLE: dict[str, Translator] = {}
+
+
+def aten(names: str) -> Callable[[Translator], Translator]:
+    """Register a translator for these ATen names (separated by spaces, without overload)."""
+
+    def register(function: Translator) -> Translator:
+        for name in names.split():
+            assert name not in _TABLE, f"aten::{name} has a translator already"
+            _TABLE[name] = function
+        return function
+
+    return register
+
+
+def known() -> tuple[str, ...]:
+    """Every ATen name with a translator of its own (pointwise ones are recognised by their tag besides)."""
+    _load()
+    return tuple(sorted(_TABLE))
+
+
+def translate(rec: Recorder, call: Call) -> list[Value]:
+    """The values of the call's outputs."""
+    _load()
+    function = _TABLE.get(call.name)
+    if function is None and is_pointwise(call.func):
+        function = _TABLE["pointwise"]
+    result = function(rec, call) if function is not None else opaque(rec, call)
+    if isinstance(result, list):
+        return result
+    value: Value = Data(result) if isinstance(result, int) else result
+    return [value] * len(call.outs)
+
+
+def is_pointwise(func: Any) -> bool:
+    """PyTorch's own word for it: a tag on the overload, or on the functional twin of an in-place one."""
+    if torch.Tag.pointwise in func.tags:
+        return True
+    twin = getattr(torch.ops.aten, func._schema.name.removeprefix("aten::").removesuffix("_"), None)
+    return twin is not None and any(torch.Tag.pointwise in getattr(twin, o).tags for o in twin.overloads()[:2])
+
+
+def opaque(rec: Recorder, call: Call) -> list[Value]:
+    """No rule: each output may read all of each input. Declared, and listed in the result."""
+    name = call.func._schema.name.replace("::", ".")
+    rec.issue(f"No rule for {name}: bounded by its whole input")
+    inputs = data_inputs(rec, call)
+    return [Data(rec.emit("opaque", tuple(out.shape), inputs, {}, name)) for out in call.outs]
+
+
+def data_inputs(rec: Recorder, call: Call) -> list[int]:
+    """The ops of all data arguments, in order."""
+    found = (rec.op_of(t) for a in call.arguments.values() for t in tensors_in(a))
+    return [op for op in found if op is not None]
+
+
+def source_op(rec: Recorder, call: Call, name: str = "self") -> int:
+    """The op of a data argument."""
+    op = rec.op_of(call[name])
+    assert op is not None, f"{call.name}: {name} is not data"
+    return op
+
+
+def shape_of(call: Call) -> tuple[int, ...]:
+    return tuple(call.outs[0].shape)
+
+
+def is_data(rec: Recorder, tensor: object) -> bool:
+    return isinstance(tensor, Tensor) and rec.op_of(tensor) is not None
+
+
+def _load() -> None:
+    if not _TABLE:
+        for module in pkgutil.iter_modules(__path__):
+            importlib.import_module(f"{__name__}.{module.name}")

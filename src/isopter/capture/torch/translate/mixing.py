@@ -1,0 +1,186 @@
+"""Reductions, norms, scans, whole-axis mixing and matrix products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isopter.capture.torch import moves
+from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
+from isopter.capture.torch.translate.indexing import constant
+from isopter.capture.torch.values import Data, Value
+
+if TYPE_CHECKING:
+    from isopter.capture.torch.recorder import Call, Recorder
+
+
+def _axes(call: Call, key: str, ndim: int) -> tuple[int, ...]:
+    dims = call.get(key)
+    if dims is None or dims == []:
+        return tuple(range(ndim))
+    return tuple(sorted({int(d) % max(ndim, 1) for d in ([dims] if isinstance(dims, int) else dims)})) if ndim else ()
+
+
+@aten("mean sum amax amin aminmax max min prod var std var_mean std_mean logsumexp linalg_vector_norm norm any all argmax argmin median "
+      "nanmedian mode nansum nanmean count_nonzero kthvalue")  # fmt: skip
+def reduce(rec: Recorder, call: Call) -> int | list[Value] | Value:
+    source = call["self"]
+    if "other" in call.arguments:  # max(a, b)
+        return Data(rec.emit("pointwise", shape_of(call), list(dict.fromkeys(data_inputs(rec, call))), {}, call.name))
+    axes = _axes(call, "dim", source.dim())
+    params = {"axes": axes, "keepdim": bool(call.get("keepdim", False)) and len(shape_of(call)) == source.dim()}
+    op = source_op(rec, call)
+    return op if not axes else rec.emit("reduce", shape_of(call), [op], params, call.name.removeprefix("linalg_"))
+
+
+@aten("cumsum cumprod cummax cummin logcumsumexp")
+def scan(rec: Recorder, call: Call) -> int:
+    op = source_op(rec, call)
+    if not rec.shape(op):
+        return op
+    return rec.emit("scan", shape_of(call), [op], {"axis": call["dim"] % len(rec.shape(op))}, call.name)
+
+
+@aten("_softmax _log_softmax softmax log_softmax _safe_softmax")
+def softmax(rec: Recorder, call: Call) -> Value:
+    """Whole along its axis; a score of -inf is a weight of 0, and neither reads nor is read."""
+    op = source_op(rec, call)
+    if not rec.shape(op):
+        return Data(op)
+    value = rec.value(call["self"])
+    params: dict[str, Any] = {"axes": (call["dim"] % len(rec.shape(op)),)}
+    fixed = None
+    if isinstance(value, Data) and value.fixed is not None:
+        masked = value.fixed == -torch.inf
+        if masked.any():
+            fixed = torch.where(masked, -torch.inf if "log" in call.name else 0.0, torch.nan).double()
+            params["unread"] = masked.numpy()
+    return Data(rec.emit("softmax", shape_of(call), [op], params, call.name.lstrip("_")), fixed)
+
+
+@aten("sort topk msort argsort")
+def sort(rec: Recorder, call: Call) -> list[Value]:
+    op = source_op(rec, call)
+    axis = int(call.get("dim", -1)) % max(len(rec.shape(op)), 1)
+    return [Data(rec.emit("sort", tuple(out.shape), [op], {"axes": (axis,)}, call.name)) for out in call.outs]
+
+
+@aten("_fft_r2c _fft_c2r _fft_c2c")
+def fourier(rec: Recorder, call: Call) -> int:
+    n = call["self"].dim()
+    return rec.emit("fourier", shape_of(call), [source_op(rec, call)], {"axes": tuple(d % n for d in call["dim"])}, call.name.strip("_"))
+
+
+# ---- norms ------------------------------------------------------------------------------------------------------------
+
+
+@aten("native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update _batch_norm_no_update "
+      "_native_batch_norm_legit_functional cudnn_batch_norm batch_norm miopen_batch_norm _batch_norm_impl_index")  # fmt: skip
+def batch_norm(rec: Recorder, call: Call) -> list[Value]:
+    """In evaluation a scale per channel; in training the statistics of the whole map and batch."""
+    op = source_op(rec, call, "input")
+    shape = rec.shape(op)
+    training = bool(call.get("training", call.get("train", "no_training" not in call.name and "no_update" not in call.name)))
+    others = tuple(a for a in range(len(shape)) if a != 1)
+    if training:
+        first = rec.emit("norm", shape, [op], {"axes": others}, "batch_norm")
+    else:
+        first = rec.emit("pointwise", shape, [op], {}, "batch_norm")
+    return [Data(first), *_statistics(rec, op, call.outs[1:])]
+
+
+def _statistics(rec: Recorder, op: int, outs: list[Tensor]) -> list[Value]:
+    """Saved statistics: rarely read; bounded by the whole input, per batch item where the shape shows it."""
+    return [Data(rec.emit("opaque", tuple(out.shape), [op], {}, "statistics")) for out in outs]
+
+
+@aten("native_group_norm")
+def group_norm(rec: Recorder, call: Call) -> list[Value]:
+    op = source_op(rec, call, "input")
+    shape, groups = rec.shape(op), int(call["group"])
+    axes = tuple(range(2, len(shape))) + (() if groups > 1 else (1,))
+    first = rec.emit("norm", shape, [op], {"axes": axes, "groups": groups}, "group_norm")
+    return [Data(first), *_statistics(rec, op, call.outs[1:])]
+
+
+@aten("native_layer_norm _fused_rms_norm rms_norm")
+def layer_norm(rec: Recorder, call: Call) -> list[Value]:
+    op = source_op(rec, call, "input")
+    shape, count = rec.shape(op), len(call["normalized_shape"])
+    axes = tuple(range(len(shape) - count, len(shape)))
+    first = rec.emit("norm", shape, [op], {"axes": axes}, "layer_norm" if "layer" in call.name else "rms_norm")
+    return [Data(first), *_statistics(rec, op, call.outs[1:])]
+
+
+@aten("renorm _weight_norm_interface")
+def bounded(rec: Recorder, call: Call) -> list[Value]:
+    return opaque(rec, call)
+
+
+# ---- products ---------------------------------------------------------------------------------------------------------
+
+
+@aten("mm bmm addmm baddbmm mv dot addmv linalg_matmul matmul addbmm vdot linear")
+def matmul(rec: Recorder, call: Call) -> int | list[Value]:
+    """(.., i, k) @ (.., k, j), with vectors as matrices of one column or row. A bias that is data is added after."""
+    names = next(pair for pair in (("mat1", "mat2"), ("batch1", "batch2"), ("self", "mat2"), ("self", "vec"), ("mat", "vec"), ("self", "tensor"),
+                                   ("self", "other"), ("input", "weight")) if all(n in call.arguments for n in pair))  # fmt: skip
+    left, right = (call[n] for n in names)
+    if call.name in ("addbmm", "linear"):
+        return opaque(rec, call)
+    out = shape_of(call)
+    two = out + (1,) * max(0, 2 - len(out)) if right.dim() == 1 else out
+    inputs, operands = [], []
+    for side, tensor in (("left", left), ("right", right)):
+        op = rec.op_of(tensor)
+        if op is not None:
+            if tensor.dim() == 1:
+                op = moves.reshape(rec, op, (1, tensor.shape[0]) if side == "left" else (tensor.shape[0], 1))
+            inputs.append(op)
+            operands.append(side)
+    params: dict[str, Any] = {"operands": tuple(operands)}
+    for side, tensor in (("left", left), ("right", right)):
+        pattern = _nonzero(rec, tensor)
+        if pattern is not None and tensor.dim() > 1:
+            params[f"{side}_pattern"] = pattern
+    if inputs:
+        shape = two if not (left.dim() == right.dim() == 1) else (1, 1)
+        op = moves.reshape(rec, rec.emit("matmul", shape, inputs, params, call.name), out)
+    bias = call["self"] if call.name in ("addmm", "baddbmm", "addmv") else None
+    added = rec.op_of(bias) if bias is not None else None
+    if added is None:
+        return op
+    return rec.emit("pointwise", out, [op, added] if inputs else [added], {}, call.name)
+
+
+def _nonzero(rec: Recorder, tensor: Tensor) -> np.ndarray | None:
+    """Where a factor may be non-zero: known of constants, and of data with entries that are 0 whatever the input."""
+    value = rec.value(tensor)
+    if isinstance(value, Data):
+        if value.fixed is None:
+            return None
+        fixed = value.fixed
+        pattern = rec.real(lambda: (fixed != 0).expand(tensor.shape).numpy())
+    else:
+        known = constant(rec, tensor)
+        if known is None:
+            return None
+        pattern = known != 0
+    return None if pattern.all() else np.asarray(pattern)
+
+
+@aten("_cdist_forward cdist _euclidean_dist")
+def cdist(rec: Recorder, call: Call) -> int | list[Value]:
+    """Distances between rows: output (i, j) reads row i of the first and row j of the second."""
+    pairs = [(side, call[k]) for side, k in (("left", "x1"), ("right", "x2"))]
+    inputs, operands = [], []
+    for side, tensor in pairs:
+        op = rec.op_of(tensor)
+        if op is not None:
+            n = tensor.dim()
+            inputs.append(op if side == "left" else moves.transpose(rec, op, [*range(n - 2), n - 1, n - 2]))
+            operands.append(side)
+    return rec.emit("matmul", shape_of(call), inputs, {"operands": tuple(operands)}, "cdist")

@@ -1,0 +1,158 @@
+"""Pointwise calls, and constants inside them that switch positions off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isopter.capture.torch import moves
+from isopter.capture.torch.translate import aten, data_inputs, shape_of, source_op
+from isopter.capture.torch.translate.indexing import constant
+from isopter.capture.torch.values import Const, Data, Value
+
+if TYPE_CHECKING:
+    from isopter.capture.torch.recorder import Call, Recorder
+
+
+@aten("pointwise _prelu_kernel prelu rrelu rrelu_with_noise native_dropout alpha_dropout dropout feature_dropout polar complex "
+      "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor bucketize searchsorted normal bernoulli "
+      "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward")  # fmt: skip
+def pointwise(rec: Recorder, call: Call) -> Value:
+    """Each position by itself; broadcasting aligned at the last axis."""
+    inputs = data_inputs(rec, call)
+    fixed = _fixed(rec, call)
+    out = shape_of(call)
+    source = call.func._schema.name.removeprefix("aten::").removesuffix("_")
+    params = {} if fixed is None else {"unread": _unread(fixed)}
+    return Data(rec.emit("pointwise", out, list(dict.fromkeys(inputs)), params, source), fixed)
+
+
+def _unread(fixed: Tensor) -> np.ndarray:
+    return np.asarray((~torch.isnan(fixed)).numpy())
+
+
+def _fixed(rec: Recorder, call: Call) -> Tensor | None:
+    """Entries of the result that are known: -inf where a mask of -inf is added, 0 where a constant 0 multiplies."""
+    base = call.name
+    if base not in _KEEPS_KNOWN:
+        return None
+    operands = [call[k] for k in ("self", "other") if k in call.arguments]
+    values = [rec.value(o) if isinstance(o, Tensor) else None for o in operands]
+    consts = [c for o in operands if (c := constant(rec, o)) is not None and c.dtype.kind in "fiub"]
+    known = [v.fixed for v in values if isinstance(v, Data) and v.fixed is not None]
+    unknown = any(isinstance(v, Data) and v.fixed is None for v in values)
+    if base in ("add", "sub") and any(np.isinf(c).any() for c in consts if c.dtype.kind == "f"):
+        c = torch.from_numpy(np.ascontiguousarray(consts[0]))
+        off = torch.where(torch.isinf(c), -c if base == "sub" and isinstance(values[1], Const) else c, torch.nan).double()
+        return rec.real(lambda: off if not known else torch.where(torch.isnan(off), known[0], off))
+    if base == "mul" and any((c == 0).any() for c in consts):
+        c = torch.from_numpy(np.ascontiguousarray(consts[0]))
+        return rec.real(lambda: torch.where(c == 0, 0.0, torch.nan if not known else known[0] * c).double())
+    if not known or unknown or any(v is not None and not isinstance(v, Data | Const) for v in values):
+        return known[0] if known and base in ("add", "sub") and len(known) == 1 and torch.isinf(known[0][~torch.isnan(known[0])]).all() and base == "add" else None
+    if base in _UNARY:
+        arguments = {k: v for k, v in call.arguments.items() if k != "self" and not isinstance(v, Tensor)}
+        return rec.real(lambda: call.func(known[0], **arguments)) if not call.func._schema.is_mutable else None
+    if base in ("mul", "div", "add", "sub"):
+        others = [v.fixed if isinstance(v, Data) else v.real.double() if isinstance(v, Const) else o for v, o in zip(values, operands, strict=True)]
+        return rec.real(lambda: getattr(torch, base)(*others))
+    return None
+
+
+_UNARY = frozenset(("relu", "neg", "exp"))
+_KEEPS_KNOWN = frozenset(("add", "sub", "mul", "div", *_UNARY))
+
+
+@aten("masked_fill")
+def masked_fill(rec: Recorder, call: Call) -> Value:
+    """Positions under a constant mask hold a constant."""
+    mask, out = constant(rec, call["mask"]), shape_of(call)
+    inputs = list(dict.fromkeys(data_inputs(rec, call)))
+    if mask is None:
+        return Data(rec.emit("pointwise", out, inputs, {}, "masked_fill"))
+    fill = call["value"]
+    if isinstance(fill, Tensor):
+        known = constant(rec, fill)
+        if known is None:
+            return Data(rec.emit("pointwise", out, inputs, {}, "masked_fill"))
+        fill = float(known)
+    fixed = torch.where(torch.from_numpy(np.ascontiguousarray(mask)), float(fill), torch.nan).double()
+    value = rec.value(call["self"])
+    if isinstance(value, Data) and value.fixed is not None:
+        before = value.fixed
+        fixed = rec.real(lambda: torch.where(torch.isnan(fixed), before, fixed))
+    return Data(rec.emit("pointwise", out, inputs, {"unread": _unread(fixed)}, "masked_fill"), fixed)
+
+
+@aten("where")
+def where(rec: Recorder, call: Call) -> Value:
+    """With a constant condition each position reads one side only."""
+    condition, out = constant(rec, call["condition"]), shape_of(call)
+    inputs = list(dict.fromkeys(data_inputs(rec, call)))
+    if condition is None or "self" not in call.arguments:
+        return Data(rec.emit("pointwise", out, inputs, {}, "where"))
+    yes, no = ((rec.op_of(t) if isinstance(t, Tensor) else None) for t in (call["self"], call["other"]))
+    sides = [moves.expand(rec, op, out) for op in (no, yes) if op is not None]
+    params = {"covered": condition.astype(np.bool_), "base": no is not None, "value": yes is not None}
+    if no is None:  # only the chosen side is data: elsewhere a constant
+        params = {"unread": ~condition.astype(np.bool_)}
+        op = rec.emit("pointwise", out, sides, params, "where")
+    else:
+        op = rec.emit("overlay", out, sides, params, "where")
+    return Data(op, _where_fixed(rec, call, condition))
+
+
+def _where_fixed(rec: Recorder, call: Call, condition: np.ndarray) -> Tensor | None:
+    sides = [constant(rec, call[k]) if isinstance(call[k], Tensor) else np.asarray(call[k]) for k in ("self", "other")]
+    if all(s is None for s in sides):
+        return None
+    both = [torch.tensor(torch.nan, dtype=torch.float64) if s is None else torch.from_numpy(np.ascontiguousarray(s)).double() for s in sides]
+    return rec.real(lambda: torch.where(torch.from_numpy(np.ascontiguousarray(condition)), *both))
+
+
+@aten("tril triu")
+def triangle(rec: Recorder, call: Call) -> Value:
+    """Zero above or below a diagonal."""
+    rows, columns = call["self"].shape[-2:]
+    kept = getattr(np, call.name)(np.ones((rows, columns), np.bool_), int(call.get("diagonal", 0)))
+    fixed = torch.where(torch.from_numpy(kept), torch.nan, 0.0).double()
+    return Data(rec.emit("pointwise", shape_of(call), [source_op(rec, call)], {"unread": ~kept}, call.name), fixed)
+
+
+@aten("copy")
+def copy(rec: Recorder, call: Call) -> Value:
+    """``self.copy_(src)``: self now holds src, broadcast."""
+    value = rec.value(call["src"])
+    if isinstance(value, Data):
+        return Data(moves.expand(rec, value.op, shape_of(call), "copy"))
+    return value
+
+
+@aten("zero fill uniform normal_ random exponential cauchy log_normal geometric bernoulli_ set_")
+def overwrite(rec: Recorder, call: Call) -> Value:
+    """The tensor forgets what it held."""
+    shape = shape_of(call)
+    filled = call.arguments.get("value", 0.0)
+    if isinstance(filled, Tensor):
+        value = rec.value(filled)
+        if isinstance(value, Data):
+            return Data(moves.expand(rec, value.op, shape, "fill"))
+        filled = 0.0
+    return Const(rec.real(lambda: torch.full(shape, float(filled))))
+
+
+@aten("addcmul addcdiv lerp")
+def blend(rec: Recorder, call: Call) -> Value:
+    return Data(rec.emit("pointwise", shape_of(call), list(dict.fromkeys(data_inputs(rec, call))), {}, call.name))
+
+
+@aten("glu")
+def glu(rec: Recorder, call: Call) -> int:
+    """Half the channels gate the other half."""
+    op, axis = source_op(rec, call), call["dim"] % call["self"].dim()
+    half = shape_of(call)[axis]
+    parts = [moves.slice_axis(rec, op, axis, start, 1, half, "glu") for start in (0, half)]
+    return rec.emit("pointwise", shape_of(call), parts, {}, "glu")

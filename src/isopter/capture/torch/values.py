@@ -1,0 +1,80 @@
+"""What the recorder knows of a tensor: it is data (made by an op of the graph), a weight, or a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Depends on an input: the result of op `op`.
+
+    `fixed`, if given, holds entries that are known whatever the input (NaN: unknown), broadcastable to the tensor: scores
+    of -inf, weights of 0. They read nothing, and what multiplies them is not read.
+    """
+
+    op: int
+    fixed: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """Depends on parameters alone: never read, its values unknown (it may live on the meta device)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """Depends on nothing: its value is known for real."""
+
+    real: Tensor
+
+
+Value = Data | Weight | Const
+
+
+@dataclass(slots=True)
+class State:
+    """A tensor's place among its aliases: the value it holds, and the view by which it was derived from `parent`.
+
+    `version` counts writes to the memory at the root of the views; a state that is behind is derived anew when read.
+    """
+
+    tensor: Tensor
+    value: Value
+    parent: State | None = None
+    view: Callable[[Tensor], Tensor] | None = None
+    version: int = 0
+
+    @property
+    def root(self) -> State:
+        state = self
+        while state.parent is not None:
+            state = state.parent
+        return state
+
+
+def tensors_in(items: object) -> list[Tensor]:
+    """Every tensor in nested tuples, lists, dicts, dataclasses and objects with attributes, in order."""
+    found: list[Tensor] = []
+    _collect(items, found, 0)
+    return found
+
+
+def _collect(item: object, found: list[Tensor], depth: int) -> None:
+    if isinstance(item, Tensor):
+        found.append(item)
+    elif depth > 8 or isinstance(item, str | bytes | int | float | torch.nn.Module | type(None)):
+        return
+    elif isinstance(item, dict):
+        for value in item.values():
+            _collect(value, found, depth + 1)
+    elif isinstance(item, list | tuple | set | frozenset):
+        for value in item:
+            _collect(value, found, depth + 1)
+    elif hasattr(item, "__dict__"):
+        for value in vars(item).values():
+            _collect(value, found, depth + 1)

@@ -1,0 +1,328 @@
+"""Field: everything isopter can say about what one layer sees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from isopter.errors import UsageError
+from isopter.fields import support as walk
+from isopter.fields.extent import Extent, NoPlane, Progression, Unbounded
+from isopter.fields.regions import Boxes
+from isopter.reads.relation import Exactness
+from isopter.reads.scatter import Bools
+
+if TYPE_CHECKING:
+    from isopter.fields.explain import Explanation
+    from isopter.fields.paths import PathDistribution
+    from isopter.fields.walks import Walks
+
+Ints = npt.NDArray[np.int64]
+Number = int | float | Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The box of input pixels that one unit reads: per axis half-open [lo, hi), clipped to the image.
+
+    Where the unit reads nothing lo == hi == 0. `unclipped` is the same box on the plane, padding included ((lo, hi) per
+    axis; None where there is no plane). `padding_share` is the share of that box outside the image.
+    """
+
+    lo: tuple[int, ...]
+    hi: tuple[int, ...]
+    unclipped: tuple[tuple[float, float], ...] | None
+    unit: tuple[int, ...]
+    layer: str
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Pixels per axis."""
+        return tuple(h - low for low, h in zip(self.lo, self.hi, strict=True))
+
+    @property
+    def padding_share(self) -> float | None:
+        """1 - (pixels in the image) / (pixels of the unclipped box); None where there is no plane, 1.0 when all is padding."""
+        if self.unclipped is None:
+            return None
+        whole = math.prod(h - low for low, h in self.unclipped)
+        if whole == 0:
+            return 0.0
+        return 0.0 if math.isinf(whole) else 1 - math.prod(self.size) / whole
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The exact set of input pixels a unit reads: `mask` (bool, one axis per space axis) placed at `origin`.
+
+    Pixel ``origin + index`` is read where ``mask[index]``. The mask is cut to the set; nothing read is an empty mask.
+    """
+
+    mask: Bools
+    origin: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many pixels are read."""
+        return int(self.mask.sum())
+
+    @property
+    def density(self) -> float:
+        """Share of the bounding box that is read; 1.0 means no holes."""
+        return self.count / self.mask.size if self.mask.size else math.nan
+
+    def on(self, shape: Sequence[int]) -> Bools:
+        """The set as a mask over a whole image of this shape."""
+        canvas = np.zeros(tuple(shape), np.bool_)
+        inside = [slice(max(o, 0), max(min(o + n, m), 0)) for o, n, m in zip(self.origin, self.mask.shape, shape, strict=True)]
+        cut = [slice(s.start - o, s.stop - o) for s, o in zip(inside, self.origin, strict=True)]
+        if all(s.stop > s.start for s in inside):
+            canvas[tuple(inside)] = self.mask[tuple(cut)]
+        return canvas
+
+
+class Field:
+    """What one op sees of one input. All numbers are tuples with one entry per space axis of the input, in tensor order.
+
+    `size` (input pixels), `stride` (input pixels per output step) and `start` (first pixel of unit 0, may be negative)
+    hold on the unbounded plane, where borders do not exist. `basis` is "plane" then; where there is no plane it is
+    "input", and size and start are those of the regions at this input size (stride None). size is math.inf where a
+    whole axis is read. `context` says that the layer also reads the image through a summary (a squeeze-excite gate, a
+    norm's statistics); ask for it with ``context=True``.
+    """
+
+    def __init__(self, walks: Walks, op: int, name: str) -> None:
+        self._walks = walks
+        self._op = op
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r}, size={_show(self.size)}, stride={_show(self.stride)}, start={_show(self.start)})"
+
+    # ---- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the layer's output tensor."""
+        return self._walks.graph.ops[self._op].shape
+
+    @property
+    def unit_axes(self) -> tuple[int, ...]:
+        """Which axes of that tensor index its units (step through space)."""
+        return self._walks.plan.units[self._op]
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """How many units there are along each unit axis."""
+        return tuple(self.shape[a] for a in self.unit_axes)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Size of the image: the input's space axes, in pixels."""
+        plan = self._walks.plan
+        return tuple(plan.graph.ops[plan.origin].shape[a] for a in plan.axes)
+
+    @property
+    def exactness(self) -> Exactness:
+        """"exact", or "bound" / "data_dependent": the field may be smaller than said, never larger."""
+        return self._walks.plan.exactness[self._op]
+
+    @property
+    def context(self) -> bool:
+        """Whether the layer also reads the image through a summary, which the numbers here leave out."""
+        return self._walks.plan.context[self._op]
+
+    # ---- on the plane --------------------------------------------------------------------------------------------
+
+    @property
+    def basis(self) -> Literal["plane", "input"]:
+        """"plane", or "input" where size and start hold for this input size only; `why_no_plane` says why."""
+        return "input" if self.why_no_plane else "plane"
+
+    @property
+    def why_no_plane(self) -> str:
+        """Which op ended the plane, or ""."""
+        return next((e.why for e in self._extent if isinstance(e, NoPlane)), "")
+
+    @cached_property
+    def _extent(self) -> tuple[Extent, ...]:
+        return self._walks.extent(self._op)
+
+    @cached_property
+    def size(self) -> tuple[int | float, ...]:
+        """Input pixels per axis: the largest over phases and channels; math.inf where a whole axis is read."""
+        if self.basis == "plane":
+            return tuple(max(phases) for phases in self.sizes_by_phase)
+        lo, hi = self.regions()
+        return tuple(int((h - low).max(initial=0)) for low, h in zip(lo, hi, strict=True))
+
+    @cached_property
+    def sizes_by_phase(self) -> tuple[tuple[int | float, ...], ...]:
+        """Per axis, the size of each phase of the unit index. One entry where all units are alike; several after upsampling."""
+        sizes: list[tuple[int | float, ...]] = []
+        for extent, n in zip(self._extent, self.size if self.basis == "input" else self.input_shape, strict=True):
+            match extent:
+                case Progression():
+                    lo, hi = extent.by_phase()
+                    every = tuple(int(max(h - low, 0)) for low, h in zip(lo, hi, strict=True))
+                    sizes.append(every if len(set(every)) > 1 else every[:1])
+                case Unbounded():
+                    sizes.append((math.inf,))
+                case NoPlane():
+                    sizes.append((n,))
+        return tuple(sizes)
+
+    @property
+    def stride(self) -> tuple[int | Fraction | None, ...]:
+        """Input pixels per output step; a Fraction below 1 after upsampling, None where no axis steps through space."""
+        return tuple(_plain(e.stride) if isinstance(e, Progression) else None for e in self._extent)
+
+    @cached_property
+    def start(self) -> tuple[int | float, ...]:
+        """First pixel that unit 0 reads, on the plane; -inf where the whole axis is read."""
+        if self.basis == "input":
+            return self.region((0,) * len(self.units)).lo
+        return tuple(int(e.by_phase()[0][0]) if isinstance(e, Progression) else -math.inf for e in self._extent)
+
+    @property
+    def center(self) -> tuple[float, ...]:
+        """Centre of unit 0's field, in pixel coordinates (pixel 0 is centred at 0); nan where unbounded."""
+        centers = []
+        for extent, start, size in zip(self._extent, self.start, self.size, strict=True):
+            first = float(extent.by_phase()[1][0] - start) if isinstance(extent, Progression) else float(size)
+            centers.append(start + (first - 1) / 2 if math.isfinite(first) else math.nan)
+        return tuple(centers)
+
+    @cached_property
+    def density(self) -> float:
+        """Share of the field's box that is really read, for the middle unit; below 1 the field has holes.
+
+        On the plane where there is one, else inside the image.
+        """
+        middle = tuple(n // 2 for n in self.units)
+        clip = not (self.basis == "plane" and self._walks.plane_is_pullable(self._op))
+        return self.support(middle, clip=clip).density
+
+    # ---- at this input size --------------------------------------------------------------------------------------
+
+    def regions(self, *, context: bool = False) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
+        """All units: (lo, hi), each one array per space axis, of shape `units`. Nothing read: lo == hi == 0."""
+        boxes = self._walks.boxes(self._op, context)
+        lo, hi = self._over_units(boxes)
+        empty = [low >= h for low, h in zip(lo, hi, strict=True)]
+        return (
+            tuple(np.where(e, 0, low) for e, low in zip(empty, lo, strict=True)),
+            tuple(np.where(e, 0, h) for e, h in zip(empty, hi, strict=True)),
+        )
+
+    def _over_units(self, boxes: Boxes) -> tuple[list[Ints], list[Ints]]:
+        others = tuple(a for a in range(len(self.shape)) if a not in self.unit_axes)
+        lo = [np.broadcast_to(a.min(axis=others), self.units) for a in boxes.lo]
+        hi = [np.broadcast_to(a.max(axis=others), self.units) for a in boxes.hi]
+        return lo, hi
+
+    def region(self, unit: Sequence[int], *, context: bool = False) -> Region:
+        """The box of input pixels that one unit reads (all its channels together).
+
+        `unit` is a 0-based index along `unit_axes`. Raises UsageError if it is out of range.
+        """
+        index = self._checked(unit)
+        boxes = self._walks.boxes(self._op, context)
+        lo, hi = [], []
+        for low, high in zip(boxes.lo, boxes.hi, strict=True):
+            at = tuple(index[self.unit_axes.index(a)] if a in self.unit_axes and low.shape[a] > 1 else slice(None) for a in range(low.ndim))
+            lo.append(int(low[at].min()))
+            at = tuple(index[self.unit_axes.index(a)] if a in self.unit_axes and high.shape[a] > 1 else slice(None) for a in range(high.ndim))
+            hi.append(int(high[at].max()))
+        if any(low >= high for low, high in zip(lo, hi, strict=True)):
+            lo, hi = [0] * len(lo), [0] * len(hi)
+        return Region(tuple(lo), tuple(hi), None if context and self.context else self._unclipped(index), index, self.name)
+
+    def _unclipped(self, index: tuple[int, ...]) -> tuple[tuple[float, float], ...] | None:
+        if self.basis == "input":
+            return None
+        box: list[tuple[float, float]] = []
+        for extent in self._extent:
+            if isinstance(extent, Progression):
+                turns, phase = divmod(index[self.unit_axes.index(extent.carrier)], extent.period)
+                lo, hi = extent.by_phase()
+                low, high = int(lo[phase]) + turns * extent.jump, int(hi[phase]) + turns * extent.jump
+                box.append((low, high) if low < high else (0, 0))
+            else:
+                box.append((-math.inf, math.inf))
+        return tuple(box)
+
+    def support(self, unit: Sequence[int], *, context: bool = False, clip: bool = True) -> Support:
+        """The exact set of pixels one unit reads, holes included.
+
+        With ``clip=False`` the set on the plane, padding included; raises UsageError where there is no plane. Memory is
+        that of the field, not of the image.
+        """
+        index = self._checked(unit)
+        if not clip and not self._walks.plane_is_pullable(self._op):
+            raise UsageError(f"{self.name} has no field on the plane ({self.why_no_plane or 'it is unbounded or regrouped'}). Use clip=True.")
+        plan = self._walks.plan
+        patch = walk.pull(plan, self._op, walk.unit(plan, self._op, index), context=self._walks.whole(self._op, context), clip=clip)
+        if patch is None:
+            return Support(np.zeros((0,) * len(plan.axes), np.bool_), (0,) * len(plan.axes))
+        for axis in plan.axes:
+            patch = patch.expand(axis, plan.graph.ops[plan.origin].shape[axis])
+        others = tuple(a for a in range(patch.mask.ndim) if a not in plan.axes)
+        order = np.argsort(np.argsort(plan.axes))
+        return Support(patch.mask.any(axis=others).transpose(order), tuple(patch.origin[a] for a in plan.axes))
+
+    def projective(self, pixel: Sequence[int], *, context: bool = False) -> Bools:
+        """Which of this layer's units input pixel `pixel` can reach: a boolean array of shape `units`."""
+        shape = self.input_shape
+        at = _checked_index(pixel, shape, f"pixel of the input, whose size is {shape}")
+        reached = self._walks.push(at, self._walks.whole(self._op, context))[self._op]
+        assert reached is not None
+        return reached
+
+    def _checked(self, unit: Sequence[int]) -> tuple[int, ...]:
+        return _checked_index(unit, self.units, f"unit of {self.name}, which has {self.units} units (tensor {self.shape}, axes {self.unit_axes})")
+
+    # ---- why -----------------------------------------------------------------------------------------------------
+
+    def paths(self, axis: int = 0) -> PathDistribution:
+        """How many routes through the network give each field size, along one space axis."""
+        from isopter.fields.paths import paths
+
+        self._axis(axis)
+        return paths(self._walks, self._op, axis)
+
+    def explain(self, axis: int = 0) -> Explanation:
+        """The sum behind the number: what each layer adds to the size, along the widest path (Araujo et al. 2019, eq. 1)."""
+        from isopter.fields.explain import explain
+
+        self._axis(axis)
+        return explain(self._walks, self._op, axis)
+
+    def _axis(self, axis: int) -> None:
+        if not 0 <= axis < len(self._walks.plan.axes):
+            raise UsageError(f"axis={axis}: the input has {len(self._walks.plan.axes)} space axes, numbered from 0.")
+
+
+def _checked_index(index: Sequence[int] | int, sizes: tuple[int, ...], what: str) -> tuple[int, ...]:
+    given = (index,) if isinstance(index, int | np.integer) else tuple(index)
+    if len(given) != len(sizes) or any(isinstance(i, bool) or not isinstance(i, int | np.integer) for i in given):
+        raise UsageError(f"{given} is no {what}: give {len(sizes)} whole numbers.")
+    if any(not 0 <= i < n for i, n in zip(given, sizes, strict=True)):
+        ranges = " x ".join(f"0..{n - 1}" for n in sizes)
+        raise UsageError(f"{given} is out of range: no such {what}. Valid: {ranges}.")
+    return tuple(int(i) for i in given)
+
+
+def _plain(value: Fraction) -> int | Fraction:
+    return int(value) if value.denominator == 1 else value
+
+
+def _show(values: Sequence[object]) -> str:
+    return "x".join("-" if v is None else str(v) for v in values)

@@ -1,0 +1,96 @@
+"""Paths: how many routes through the layer graph give each field size.
+
+A polynomial per op, size to count, in exact big integers: shifted by (taps - 1) * jump at each window, added at merges
+(Veit et al. 2016: n residual blocks give 2^n paths). Nothing is enumerated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from isopter.fields.extent import Progression
+from isopter.fields.plan import Edge
+from isopter.fields.walks import Walks
+from isopter.reads.axis import NOTHING
+from isopter.reads.relation import Regroup, Table
+
+
+@dataclass(frozen=True)
+class PathDistribution:
+    """Field sizes (input pixels, ascending) and how many paths have each (exact integers).
+
+    `unbounded` counts the paths that read the whole axis, whose size is not a number of pixels. After upsampling a
+    path's size is that of its widest phase.
+    """
+
+    sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+    unbounded: int = 0
+
+    @property
+    def total(self) -> int:
+        """All paths."""
+        return sum(self.counts) + self.unbounded
+
+    @property
+    def mean(self) -> float:
+        """Mean size over the bounded paths; nan if there are none."""
+        paths = sum(self.counts)
+        return float(Fraction(sum(s * c for s, c in zip(self.sizes, self.counts, strict=True)), paths)) if paths else math.nan
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the size over the bounded paths."""
+        paths = sum(self.counts)
+        if not paths:
+            return math.nan
+        mean = Fraction(sum(s * c for s, c in zip(self.sizes, self.counts, strict=True)), paths)
+        square = sum((s - mean) ** 2 * c for s, c in zip(self.sizes, self.counts, strict=True)) / paths
+        return math.sqrt(square)
+
+
+_Polynomial = dict[Fraction, int]
+
+
+def paths(walks: Walks, op: int, axis: int) -> PathDistribution:
+    """The distribution for one op along one space axis. Context reads are no paths of the local field."""
+    plan = walks.plan
+    bounded: list[_Polynomial] = [{} for _ in range(op + 1)]
+    whole = [0] * (op + 1)
+    bounded[plan.origin] = {Fraction(1): 1}
+    context = walks.whole(op, False)
+    for target in range(op + 1):
+        for edge in plan.incoming(target, context):
+            growth = _growth(walks, edge, axis)
+            if growth is None:
+                whole[target] += whole[edge.source] + sum(bounded[edge.source].values())
+                continue
+            whole[target] += whole[edge.source]
+            for size, count in bounded[edge.source].items():
+                bounded[target][size + growth] = bounded[target].get(size + growth, 0) + count
+    merged: dict[int, int] = {}
+    for size, count in sorted(bounded[op].items()):
+        merged[math.ceil(size)] = merged.get(math.ceil(size), 0) + count
+    return PathDistribution(tuple(merged), tuple(merged.values()), whole[op])
+
+
+def _growth(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
+    """Pixels an edge adds to the size of a path: (widest reach of its taps) * jump; None if it reads the whole axis."""
+    extent = walks.extent(edge.source)[axis]
+    if not isinstance(extent, Progression):
+        return Fraction(0)
+    link = edge.relation.link_in(extent.carrier)
+    if link is None:
+        return None
+    if isinstance(link.map, Regroup | Table):
+        return Fraction(0)
+    plane = link.map.plane
+    if plane is None:
+        table = link.map.table(walks.graph.ops[edge.target].shape[link.outs[0]], walks.graph.ops[edge.source].shape[link.ins[0]])
+        if isinstance(table, int) or table.shape[1] == walks.graph.ops[edge.source].shape[link.ins[0]]:
+            return None
+        return Fraction(0)
+    reach = max((int(row[row != NOTHING].max() - row[row != NOTHING].min()) for row in plane.pattern if (row != NOTHING).any()), default=0)
+    return reach * abs(extent.stride)
