@@ -49,13 +49,15 @@ class Graph:
     """Ops in topological order, and the names by which users know them.
 
     `outputs` are op indices; `layers` maps a module path (``layer1.0``, and ``layer1.0#2`` for its second call) to the
-    op that made its output; `input_names` maps the argument names of the inputs to their ops.
+    op that made its output, and the names of the model's outputs to theirs; `calls` says which module call
+    returned it, and at which position; `input_names` maps the argument names of the inputs to their ops.
     """
 
     ops: tuple[Op, ...]
     outputs: tuple[int, ...]
     layers: Mapping[str, int] = field(default_factory=dict)
     input_names: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
 
     @property

@@ -25,9 +25,9 @@ from isopter.graph import Graph, check
 
 @dataclasses.dataclass(slots=True)
 class Trace:
-    """What the forward pass told besides the ops: which tensors left which module call, and the model's outputs."""
+    """What the forward pass told besides the ops: which tensors (by position) left which module call, and the model's outputs."""
 
-    layers: dict[str, list[int]]
+    layers: dict[str, dict[int, int]]
     outputs: dict[str, int]
     inputs: dict[str, int]
 
@@ -159,7 +159,7 @@ def _module_paths(model: nn.Module, recorder: Recorder, trace: Trace) -> Iterato
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         if id(module) in names:
             made = [recorder.op_of(t) for t in tensors_in(output)]
-            trace.layers[recorder.path.pop()] = [op for op in made if op is not None]
+            trace.layers[recorder.path.pop()] = {at: op for at, op in enumerate(made) if op is not None}
 
     hooks = (
         nn.modules.module.register_module_forward_pre_hook(enter),

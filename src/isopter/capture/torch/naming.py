@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def finish(recorder: Recorder, trace: Trace) -> Graph:
     """An op that is all a module call did is called by the module's path; others by path and operation
     (``layer1.0.add``, then ``layer1.0.add_1``)."""
-    wanted = set(trace.outputs.values()) | {op for ops in trace.layers.values() for op in ops}
+    wanted = set(trace.outputs.values()) | {op for made in trace.layers.values() for op in made.values()}
     ops = recorder.ops
     needed = [False] * len(ops)
     for index in range(len(ops) - 1, -1, -1):
@@ -28,7 +28,7 @@ def finish(recorder: Recorder, trace: Trace) -> Graph:
     new = {old: at for at, old in enumerate(kept)}
 
     per_call = Counter(ops[i].module for i in kept if ops[i].kind != "input")
-    made_by = {path: made[0] for path, made in trace.layers.items() if made}
+    made_by = {path: next(iter(made.values())) for path, made in trace.layers.items() if made}
     final: list[Op] = []
     used: set[str] = set()
     for index in kept:
@@ -48,12 +48,18 @@ def finish(recorder: Recorder, trace: Trace) -> Graph:
         final.append(replace(op, name=label, inputs=tuple(new[i] for i in op.inputs)))
 
     layers: dict[str, int] = {}
+    calls: dict[str, tuple[str, int]] = {}
+    returned = trace.layers.pop("", {})
     for path, made in trace.layers.items():
-        for k, old in enumerate(made):
-            layers[path if k == 0 else f"{path}:{k}"] = new[old]
-    layers.pop("", None)
+        for k, (at, old) in enumerate(made.items()):
+            name = path if k == 0 else f"{path}:{k}"
+            layers[name], calls[name] = new[old], (path, at)
     for name, old in trace.outputs.items():
+        at = next((at for at, op in returned.items() if op == old), None)
+        if name not in layers and at is not None:
+            calls[name] = ("", at)
         layers.setdefault(name, new[old])
+    outputs = tuple(dict.fromkeys(new[op] for op in trace.outputs.values()))
     issues = tuple(Issue(where, what, uses) for (what, where), uses in recorder.issues.items())
     inputs = {name: new[op] for name, op in trace.inputs.items()}
-    return Graph(tuple(final), tuple(dict.fromkeys(new[o] for o in trace.outputs.values())), layers, inputs, issues)
+    return Graph(tuple(final), outputs, layers, inputs, calls, issues)

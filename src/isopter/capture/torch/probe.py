@@ -1,0 +1,235 @@
+"""Probing the real model: perturb input pixels, and see which units of every layer change.
+
+The probe is the judge, so it shares nothing with the analysis but names and shapes. It runs in float64 on a copy. A change is
+a finite value that differs in any bit from the same sample of an unperturbed batch of the same size; overflow and NaN are
+no evidence. Reads are found by several finite steps from two baselines: from all zeros a positive, bias-free net passes on even a
+factor of 1e-60 without rounding; from random values gates and products show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from isopter.capture.torch.capture import call_arguments
+from isopter.capture.torch.inputs import example_inputs
+from isopter.capture.torch.values import tensors_in
+from isopter.errors import CaptureError, UsageError
+
+Bools = npt.NDArray[np.bool_]
+
+STEPS: tuple[tuple[str, float], ...] = (
+    ("zeros", 1.0), ("random", -0.61), ("random", 1e6), ("random", -1e6), ("zeros", -1.0), ("random", 0.37), ("random", 1e40), ("random", -1e40),
+)  # fmt: skip
+"""Baseline and step of each probe. The first two are always made, the others while a read is still unconfirmed."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A tensor to watch: the call of a module, the shape it must have, and the axes that index its units."""
+
+    path: str
+    output: int
+    shape: tuple[int, ...]
+    units: tuple[int, ...]
+
+
+class Prober:
+    """A copy of a model, ready to be perturbed."""
+
+    def __init__(
+        self, model: nn.Module, size: tuple[int, ...] | None, inputs: Any, *, weights: str = "positive", training: bool = False, seed: int = 0
+    ) -> None:
+        if weights not in ("positive", "as-is"):
+            raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
+        try:
+            self.model = copy.deepcopy(model).to("cpu")
+        except Exception as error:
+            raise CaptureError(f"{type(model).__name__} cannot be copied, and the probe must not touch the original: {error}") from error
+        self.generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if weights == "positive":
+                make_positive(self.model, self.generator)
+            self.model.to(torch.float64).train(training)
+        self.given = example_inputs(model, size, inputs)
+        self.tensors = tensors_in(self.given)
+        self.batched = True
+
+    def changed(self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int) -> dict[str, Bools]:
+        """For each target, which units change when each pixel of input tensor `origin` does: shape (pixels, *units)."""
+        name, step = STEPS[probe]
+        base = [self._baseline(t, name) for t in self.tensors]
+        found: dict[str, list[Bools]] = {key: [] for key in targets}
+        for chunk in _chunks(pixels, self._batch_size(base[origin])):
+            for key, block in self._run_chunk(targets, base, origin, axes, chunk, step).items():
+                found[key].append(block)
+        return {key: np.concatenate(blocks) if blocks else np.zeros((0,), np.bool_) for key, blocks in found.items()}
+
+    def _run_chunk(
+        self, targets: Mapping[str, Target], base: list[Tensor], origin: int, axes: tuple[int, ...], chunk: Sequence[tuple[int, ...]], step: float
+    ) -> dict[str, Bools]:
+        if self.batched and len(chunk) > 1:
+            with contextlib.suppress(_NotSeparable, RuntimeError, ValueError, IndexError, TypeError):
+                return self._batch(targets, base, origin, axes, chunk, step)
+            self.batched = False
+        rows = [self._compare(targets, base, [_perturbed(t, i == origin, axes, p, step) for i, t in enumerate(base)], 1) for p in chunk]
+        return {key: np.concatenate([row[key] for row in rows]) for key in targets}
+
+    def _batch(
+        self, targets: Mapping[str, Target], base: list[Tensor], origin: int, axes: tuple[int, ...], chunk: Sequence[tuple[int, ...]], step: float
+    ) -> dict[str, Bools]:
+        """All pixels of the chunk as one batch, after an unperturbed sample that must stay as it was."""
+        if any(t.dim() < 2 or t.shape[0] != 1 for t in base):
+            raise _NotSeparable
+        count = len(chunk) + 1
+        still = [t.expand(count, *t.shape[1:]).clone() for t in base]
+        moved = [t.clone() for t in still]
+        for row, pixel in enumerate(chunk, start=1):
+            moved[origin][row : row + 1] = _perturbed(base[origin], True, axes, pixel, step)
+        blocks = self._compare(targets, still, moved, count)
+        if any(block[0].any() for block in blocks.values()):
+            raise _NotSeparable
+        return {key: block[1:] for key, block in blocks.items()}
+
+    def _compare(self, targets: Mapping[str, Target], still: list[Tensor], moved: list[Tensor], count: int) -> dict[str, Bools]:
+        """Run both and compare tensor by tensor as they are made (a later in-place op must not hide a difference)."""
+        before: dict[str, Tensor] = {}
+        self.run(still, targets, lambda key, t: before.__setitem__(key, t.detach().clone()))
+        result: dict[str, Bools] = {}
+
+        def compare(key: str, tensor: Tensor) -> None:
+            target = targets[key]
+            if tensor.shape[0] != target.shape[0] * count and count > 1:
+                raise _NotSeparable
+            old, new = before[key], tensor.detach()
+            differs = (old != new) & torch.isfinite(new.abs()) & torch.isfinite(old.abs())
+            differs = differs.reshape(count, *target.shape)
+            others = [a + 1 for a in range(len(target.shape)) if a not in target.units]
+            for axis in sorted(others, reverse=True):
+                differs = differs.any(dim=axis)
+            result[key] = differs.numpy()
+
+        self.run(moved, targets, compare)
+        return result
+
+    def run(self, tensors: list[Tensor], targets: Mapping[str, Target], visit: Callable[[str, Tensor], None]) -> None:
+        """One forward pass; `visit` sees each watched tensor the moment its module returns it."""
+        waiting = iter(tensors)
+        given = _replace(self.given, waiting)
+        args, kwargs = call_arguments(self.model, given)
+        by_path: dict[str, list[tuple[str, Target]]] = {}
+        for key, target in targets.items():
+            by_path.setdefault(target.path, []).append((key, target))
+        with _watch(self.model, by_path, visit), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.model(*args, **kwargs)
+
+    def _baseline(self, tensor: Tensor, name: str) -> Tensor:
+        self.generator.manual_seed(7)
+        if not tensor.is_floating_point():
+            top = min((m.num_embeddings for m in self.model.modules() if isinstance(m, nn.Embedding)), default=2)
+            return torch.randint(0, max(top - 1, 1), tensor.shape, generator=self.generator).to(tensor.dtype)
+        if name == "zeros":
+            return torch.zeros(tensor.shape, dtype=torch.float64)
+        return torch.rand(tensor.shape, generator=self.generator, dtype=torch.float64) + 0.5
+
+    def _batch_size(self, tensor: Tensor) -> int:
+        """A few million input values at a time: activations of a deep net are some hundred times its input."""
+        return int(max(1, min(64, 1_500_000 // max(tensor.numel(), 1))))
+
+
+class _NotSeparable(Exception):
+    """Samples of a batch influence each other, or the batch is not the first axis."""
+
+
+def make_positive(model: nn.Module, generator: torch.Generator) -> None:
+    """Positive weights that average their inputs, biases of zero, normalisation at rest: a read can neither cancel nor die."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not parameter.is_floating_point():
+                continue
+            if "bias" in name.rpartition(".")[2] and parameter.dim() <= 1:
+                parameter.zero_()
+                continue
+            fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 1
+            noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
+            parameter.copy_((noise / fan_in).to(parameter.dtype))
+        for module in model.modules():
+            if isinstance(getattr(module, "running_mean", None), Tensor):
+                module.running_mean.zero_()
+            if isinstance(getattr(module, "running_var", None), Tensor):
+                module.running_var.fill_(1.0)
+
+
+def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[int, ...], step: float) -> Tensor:
+    if not here:
+        return tensor
+    at = [slice(None)] * tensor.dim()
+    for axis, index in zip(axes, pixel, strict=True):
+        at[axis] = slice(index, index + 1)
+    moved = tensor.clone()
+    moved[tuple(at)] += step if tensor.is_floating_point() else 1
+    return moved
+
+
+def _replace(item: Any, tensors: Iterator[Tensor]) -> Any:
+    if isinstance(item, Tensor):
+        return next(tensors)
+    if isinstance(item, Mapping):
+        return {k: _replace(v, tensors) for k, v in item.items()}
+    if isinstance(item, list | tuple):
+        made = [_replace(v, tensors) for v in item]
+        return type(item)(*made) if hasattr(item, "_fields") else type(item)(made)
+    return item
+
+
+def _chunks(items: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+@contextlib.contextmanager
+def _watch(model: nn.Module, wanted: Mapping[str, list[tuple[str, Target]]], visit: Callable[[str, Tensor], None]) -> Iterator[None]:
+    names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
+    calls: Counter[str] = Counter()
+    path: list[str] = []
+
+    def enter(module: nn.Module, args: Any) -> None:
+        name = names.get(id(module))
+        if name is not None:
+            calls[name] += 1
+            path.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        if id(module) not in names:
+            return
+        made = tensors_in(output)
+        for key, target in wanted.get(path.pop(), ()):
+            if target.output < len(made):
+                visit(key, made[target.output])
+
+    hooks = [nn.modules.module.register_module_forward_pre_hook(enter), nn.modules.module.register_module_forward_hook(leave)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def progress_bar(done: int, total: int, active: bool) -> None:
+    """A bar on standard error, if it is a terminal."""
+    if active and sys.stderr.isatty():
+        width = 30 * done // max(total, 1)
+        sys.stderr.write(f"\rprobing [{'#' * width}{'.' * (30 - width)}] {done}/{total}" + ("\n" if done == total else ""))
+        sys.stderr.flush()
