@@ -75,7 +75,7 @@ def extents(plan: Plan, context: bool) -> list[tuple[Extent, ...] | None]:
         for edge in plan.incoming(target, context):
             before = result[edge.source]
             assert before is not None
-            read = tuple(_through(value, edge, plan) for value in before)
+            read = before if edge.plain else tuple(_through(value, edge, plan) for value in before)
             so_far = result[target]
             result[target] = read if so_far is None else tuple(_union(a, b, plan, edge) for a, b in zip(so_far, read, strict=True))
     return result

@@ -9,7 +9,7 @@ they are its lowest level.)
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isopter.errors import UsageError
 from isopter.fields.lineage import Axis, Factor, carries_space, collapses_space, follow
@@ -20,12 +20,13 @@ from isopter.reads.relation import ORDER, Exactness, Relation
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Edge:
-    """Op `target` reads op `source` by `relation`; `local` edges make the local field."""
+    """Op `target` reads op `source` by `relation`; `local` edges make the local field, `plain` ones change nothing."""
 
     source: int
     target: int
     relation: Relation
     local: bool = True
+    plain: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,12 +88,14 @@ def make_plan(graph: Graph, origin: int, axes: tuple[int, ...] | None = None) ->
             for relation in relations:
                 shape_in = graph.ops[source].shape
                 summary = relation.summary and collapses_space(relation, before, shape_in, op.shape)
-                found.append((Edge(source, target, relation), level[source] + summary))
-                lineage[target] = _merge(lineage[target], follow(relation, before, shape_in, op.shape))
+                plain = relation.is_identity(len(shape_in)) and shape_in == op.shape
+                found.append((Edge(source, target, relation, plain=plain), level[source] + summary))
+                after = before if plain else follow(relation, before, shape_in, op.shape)
+                lineage[target] = _merge(lineage[target], after)
         if not found:
             continue
         level[target] = min(at for _, at in found)
-        edges[target] = tuple(Edge(e.source, target, e.relation, at == level[target]) for e, at in found)
+        edges[target] = tuple(replace(e, local=at == level[target]) for e, at in found)
         context[target] = any(context[e.source] or not e.local for e in edges[target] or ())
         exactness[target] = max(
             (worst for e, _ in found for worst in (exactness[e.source], e.relation.exactness)), key=ORDER.index

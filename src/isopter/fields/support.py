@@ -19,7 +19,7 @@ def pull(plan: Plan, op: int, start: Patch, *, context: bool, clip: bool = True)
             continue
         for edge in plan.incoming(target, context):
             shape = ops[edge.source].shape
-            pulled = scatter(edge.relation, patch, shape, ops[target].shape, clip)
+            pulled = patch if edge.plain else scatter(edge.relation, patch, shape, ops[target].shape, clip)
             if pulled is not None:
                 known = waiting.get(edge.source)
                 waiting[edge.source] = pulled if known is None else union(known, pulled, shape) or pulled
@@ -51,7 +51,7 @@ def push(plan: Plan, pixel: tuple[int, ...], *, context: bool) -> list[Bools | N
         for edge in plan.incoming(target, context):
             before = seen[edge.source]
             assert before is not None
-            read = gather(edge.relation, before, ops[edge.source].shape, op.shape, np.logical_or, False)
+            read = before if edge.plain else gather(edge.relation, before, ops[edge.source].shape, op.shape, np.logical_or, False)
             so_far = seen[target]
             seen[target] = read if so_far is None else so_far | read
     return [None if mask is None else _over_units(plan, op, mask) for op, mask in enumerate(seen)]

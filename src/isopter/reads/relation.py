@@ -59,6 +59,14 @@ class Relation:
     summary: bool = False
     unread: npt.NDArray[np.bool_] | None = None
 
+    def is_identity(self, ndim_in: int) -> bool:
+        """Whether every output position reads its own position of an input of the same rank, and nothing else."""
+        return (
+            self.unread is None
+            and len(self.links) == ndim_in
+            and all(isinstance(link.map, Same) and link.ins == link.outs == (axis,) for axis, link in enumerate(self.links))
+        )
+
     def link_in(self, axis: int) -> Link | None:
         """The link that names input axis `axis`, or None if it is read whole."""
         return next((link for link in self.links if axis in link.ins), None)

@@ -74,6 +74,18 @@ def linear(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str,
     return out
 
 
+def batch_norm(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """In evaluation a scale per channel. (Taken whole because PyTorch's own meta kernel for it is the slowest of all.)"""
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training")
+    bound = dict(zip(names, args, strict=False)) | dict(kwargs)
+    value = rec.value(bound["input"])
+    if bound.get("training") or not rec.meta or not isinstance(value, Data) or bound.get("running_mean") is None:
+        return NotImplemented
+    out = rec.real(lambda: torch.empty_like(rec.argument(bound["input"])))
+    rec.learn(out, Data(rec.emit("pointwise", tuple(out.shape), [value.op], {}, "batch_norm")))
+    return out
+
+
 def _arguments(rec: Recorder, args: Any) -> Any:
     if isinstance(args, Tensor):
         return rec.argument(args)
@@ -86,4 +98,5 @@ HANDLERS: dict[Any, Handler] = {
     **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), recurrent),
     torch.nn.functional.pad: pad,
     torch.nn.functional.linear: linear,
+    torch.nn.functional.batch_norm: batch_norm,
 }

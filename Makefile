@@ -1,0 +1,54 @@
+# Needs Python 3.11 or newer, git and make; everything else is installed into .venv, once, and again when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO   := examples/models.py:resnet50 -i 1x3x224x224
+
+.PHONY: help demo test test-full lint types bench clean
+
+help:
+	@echo "make demo       the receptive field of every layer of ResNet-50, then the proof"
+	@echo "make test       the tests, a few minutes"
+	@echo "make lint       ruff"
+	@echo "make types      mypy"
+	@echo "make test-full  the long tests too: 2,000 random networks"
+	@echo "make bench      timings, written to benchmarks/results.md"
+	@echo "make clean      remove .venv and caches"
+
+demo: $(VENV)/.installed
+	$(BIN)/isopter table $(DEMO)
+	$(BIN)/isopter verify $(DEMO)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests
+
+test-full: $(VENV)/.installed-dev
+	ISOPTER_NETWORKS=2000 $(BIN)/python -m pytest -q -n 2 tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/python -m ruff check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/python -m mypy
+
+bench: $(VENV)/.installed $(VENV)/bench/.installed
+	$(BIN)/python benchmarks/capture.py --other $(VENV)/bench/bin/python
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- installing ------------------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[torch]"
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[dev]"
+	@touch $(VENV)/.installed $@
