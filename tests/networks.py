@@ -201,7 +201,10 @@ def _build(ops: Sequence[Op], shape: Shape) -> tuple[nn.Module, Shape]:
 
 
 class Branch(nn.Module):
-    """Two or more branches over the whole input or over parts of it, brought to one shape and merged."""
+    """Two or more branches over the whole input or over parts of it, brought to one shape and merged.
+
+    Factors of a product are raised by one, here and in the gates: a factor that is a padded or masked zero would hide the other.
+    """
 
     def __init__(self, item: Op, shape: Shape) -> None:
         super().__init__()
@@ -233,7 +236,7 @@ class Branch(nn.Module):
             return torch.cat(ys, self.axis)
         total = ys[0]
         for y in ys[1:]:
-            total = total + y if self.merge == "add" else total * y
+            total = total + y if self.merge == "add" else (total + 1) * (y + 1)
         return total
 
 
@@ -737,7 +740,7 @@ def _gate(shape: Shape, how: str) -> nn.Module:
     gate = nn.Sequential(
         _adaptive(shape, "avg", (1,) * (len(shape) - 1)), _pointwise(shape, 2), nn.ReLU(), _pointwise((2, *shape[1:]), shape[0]), last
     )
-    return Lambda(lambda x, gate: x * gate(x), gate=gate)
+    return Lambda(lambda x, gate: (x + 1) * gate(x), gate=gate)
 
 
 def _draw_norm(choose: Choose, shape: Shape) -> Args:
@@ -760,7 +763,7 @@ def _norm(shape: Shape, how: str, groups: int) -> nn.Module:
 
 
 def _draw_global(choose: Choose, shape: Shape) -> Args:
-    return {"how": choose(("mean", "amax", "pool", "resize")), "merge": choose(("add", "cat"))}
+    return {"how": choose(("mean", "sum", "pool", "resize")), "merge": choose(("add", "cat"))}
 
 
 def _global(shape: Shape, how: str, merge: str) -> nn.Module:
@@ -770,9 +773,7 @@ def _global(shape: Shape, how: str, merge: str) -> nn.Module:
     pool = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[dims]
 
     def run(x: Tensor) -> Tensor:
-        y = {"mean": lambda: x.mean(axes, keepdim=True), "amax": lambda: x.amax(axes, keepdim=True)}.get(
-            how, lambda: pool(x, x.shape[2:])
-        )()
+        y = {"mean": lambda: x.mean(axes, keepdim=True), "sum": lambda: x.sum(axes, keepdim=True)}.get(how, lambda: pool(x, x.shape[2:]))()
         y = F.interpolate(y, size=x.shape[2:]) if how == "resize" else y
         return x + y if merge == "add" else torch.cat([x, y.expand_as(x)], 1)
 
@@ -784,7 +785,7 @@ def _draw_softmax(choose: Choose, shape: Shape) -> Args:
 
 
 def _softmax(shape: Shape, axis: int, times_input: bool) -> nn.Module:
-    return Lambda(lambda x: x.softmax(axis) * x if times_input else x.softmax(axis))
+    return Lambda(lambda x: x.softmax(axis) * (x + 1) if times_input else x.softmax(axis))
 
 
 def _draw_axis_linear(choose: Choose, shape: Shape) -> Args:
@@ -940,13 +941,12 @@ def table(draws: int = 1000) -> str:
     rows += [f"{'  ' * (' ' in label) + label:34}{count[label]:8}{100 * within[label] / draws:8.1f}" for label in sorted(count)]
     whole = sum(any(item.kind in WHOLE for item in net.walk()) for net in nets)
     dims = Counter(len(net.input_size) - 2 for net in nets)
-    rows.append(
-        f"\nnets: {draws}; by dimension: {dict(sorted(dims.items()))}; ops per net: {sum(1 for n in nets for _ in n.walk()) / draws:.2f}"
-    )
-    rows.append(f"nets with a branch: {sum(any(i.branches for i in n.ops) for n in nets)}; with an op over the whole map: {whole}")
-    rows.append(
-        f"fallbacks (pointwise): {count['pointwise']} of {sum(1 for n in nets for _ in n.walk())} ops; kinds never drawn: {sorted(set(KINDS) - set(count)) or 'none'}"
-    )
+    branched = sum(any(item.branches for item in net.ops) for net in nets)
+    total = sum(1 for net in nets for _ in net.walk())
+    rows.append("")
+    rows.append(f"nets: {draws}; by dimension: {dict(sorted(dims.items()))}; ops per net: {total / draws:.2f}")
+    rows.append(f"nets with a branch: {branched}; with an op over the whole map: {whole}")
+    rows.append(f"fallbacks (pointwise): {count['pointwise']} of {total} ops; never drawn: {sorted(set(KINDS) - set(count)) or 'none'}")
     return "\n".join(rows)
 
 

@@ -1,20 +1,24 @@
 """isopter: what a neural network can see. The receptive field of every layer, exactly, proved on your own model.
 
-The public names; nothing is computed and no framework is imported here.
+The public names; each is imported when it is first used, so that ``isopter --help`` loads neither numpy nor a framework.
 """
 
-from isopter.analysis import Analysis, analyze, load
-from isopter.errors import (
-    CaptureError,
-    GraphError,
-    IsopterError,
-    LayerNotFound,
-    MissingExtra,
-    UnsupportedOps,
-    UsageError,
-)
-from isopter.register import register
-from isopter.verify import Verification, verify
+import sys
+
+TYPE_CHECKING = False  # typing's own, without the time to import typing
+if TYPE_CHECKING:
+    from isopter.analysis import Analysis, analyze, load
+    from isopter.errors import (
+        CaptureError,
+        GraphError,
+        IsopterError,
+        LayerNotFound,
+        MissingExtra,
+        UnsupportedOps,
+        UsageError,
+    )
+    from isopter.register import register
+    from isopter.verify import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -33,3 +37,39 @@ __all__ = [
     "register",
     "verify",
 ]
+
+_HOMES = {
+    "Analysis": "analysis",
+    "Verification": "verify",
+    "analyze": "analysis",
+    "load": "analysis",
+    "register": "register",
+    "verify": "verify",
+}
+"""The module of each public name that is no exception."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'isopter' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"isopter.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(type(sys)):  # type: ignore[misc]
+    """Importing the modules `verify` and `register` binds their names here; the functions of that name are meant."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOMES and isinstance(value, type(sys)):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -36,8 +36,7 @@ def conv_transpose(site: Site) -> Reads:
     for axis, (kernel, stride, dilation, pad) in enumerate(
         zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2
     ):
-        trivial = stride == 1 and dilation * (kernel - 1) == pad == 0
-        maps[axis] = window(1) if trivial else Spread(kernel, stride, dilation, pad)
+        maps[axis] = Spread(kernel, stride, dilation, pad)
     return ((along(len(site.shape), maps),),)
 
 

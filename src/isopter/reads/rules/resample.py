@@ -1,4 +1,9 @@
-"""Interpolation. Positions are computed in exact fractions, so a tap of weight zero is never read."""
+"""Interpolation. Positions are computed in exact fractions, so a tap of weight zero is never read.
+
+Frameworks compute in floating point: where they miss an exact grid point by a rounding error, a neighbour gets a weight of
+1e-16 or so, and whether it does depends on the processor. Such a tap is no read. ``rounding=True`` in the params names these
+taps too; `verify` uses it to tell them from real misses. (A nearest neighbour that precision decides is a bound of both.)
+"""
 
 from __future__ import annotations
 
@@ -13,27 +18,53 @@ from isopter.reads.axis import AxisMap, Periodic, Take
 from isopter.reads.registry import Site, rule
 from isopter.reads.relation import Reads, along
 
+HALF = Fraction(1, 2)
+
 
 @rule("resample")
 def resample(site: Site) -> Reads:
     """n positions to m along each of the last axes, with scale s = n / m input steps per output step. Exact.
 
     nearest: floor(i s). nearest-exact: floor((i + 1/2) s). linear: floor(x) and, off the grid, floor(x) + 1, with
-    x = (i + 1/2) s - 1/2 clamped at 0, or x = i (n - 1) / (m - 1) with align_corners. cubic: floor(x) - 1 ... floor(x) + 2.
+    x = (i + 1/2) s - 1/2, or x = i (n - 1) / (m - 1) with align_corners. cubic: floor(x) - 1 ... floor(x) + 2, on the grid x alone.
     antialias widens the filter by s when shrinking. Positions past the border read the border.
-    Params: mode, align_corners, antialias, steps (a Fraction, float or None per axis: the step used when it is not n / m).
+    Example, linear 2 to 4: x = -1/4, 1/4, 3/4, 5/4 reads {0}, {0, 1}, {0, 1}, {1}.
+    Params: mode, align_corners, antialias, steps (input steps per output step where a user fixed them, else None per axis).
     """
     p = site.params
     ndim, steps = len(site.shape), p["steps"]
     maps: dict[int, AxisMap | None] = {}
     for axis, step in enumerate(steps, start=ndim - len(steps)):
-        n, m = site.inputs[0][axis], site.shape[axis]
-        exact = _step(n, m, step, p["align_corners"])
-        maps[axis] = _resampled(n, m, exact, p["mode"], p["align_corners"], p["antialias"])
-    return ((along(ndim, maps),),)
+        sizes = site.inputs[0][axis], site.shape[axis]
+        maps[axis] = _resampled(*sizes, step, p["mode"], p["align_corners"], p["antialias"], p.get("rounding", False))
+    nearest = p["mode"].startswith("nearest")
+    decided = not nearest or all(isinstance(m, Take) and m.rows.shape[1] == 1 for m in maps.values())
+    return ((along(ndim, maps, exactness="exact" if decided else "bound"),),)
+
+
+@lru_cache(maxsize=1024)
+def _resampled(n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool, rounding: bool) -> AxisMap:
+    if n == m and (given is None or given == 1) and not antialias and mode != "cubic":
+        return Take(np.arange(n)[:, None], Periodic(1, np.zeros((1, 1), np.int64)))
+    exact = _step(n, m, given, align_corners)
+    half = Fraction(0) if align_corners else HALF
+    if antialias:
+        reach = 1 if mode == "linear" else 2
+        rows = [[j for j in _stretched(i, exact, reach, rounding) if 0 <= j < n] for i in range(m)]
+        return Take(_pad(rows), _pattern(lambda i: _stretched(i, exact, reach), exact, align_corners))
+    read = _READERS[mode]
+    if mode.startswith("nearest"):
+        rows = [sorted({*read(i, exact, half), *_nearest_in_floats(i, n / m if given is None else given, mode)}) for i in range(m)]
+    else:
+        rows = [read(i, exact, half) for i in range(m)]
+    if rounding and not mode.startswith("nearest"):
+        rows = [row if len(row) > 1 else list(range(row[0] - _WIDE[mode], row[0] + _WIDE[mode] + 1)) for row in rows]
+    rows = [[min(max(j, 0), n - 1) for j in row] for row in rows]
+    return Take(_pad(rows), _pattern(lambda i: read(i, exact, half), exact, align_corners))
 
 
 def _step(n: int, m: int, given: float | None, align_corners: bool) -> Fraction:
+    """Input steps per output step."""
     if align_corners:
         return Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
     if given is None:
@@ -42,75 +73,53 @@ def _step(n: int, m: int, given: float | None, align_corners: bool) -> Fraction:
     return simple if math.isclose(simple, given, rel_tol=1e-14) else Fraction(given)
 
 
-@lru_cache(maxsize=1024)
-def _resampled(n: int, m: int, step: Fraction, mode: str, align_corners: bool, antialias: bool) -> AxisMap:
-    if antialias:
-        read = _antialiased(step, 1 if mode == "linear" else 2)
-    else:
-        read = _READERS[mode](step, Fraction(0) if align_corners else Fraction(1, 2))
-    if antialias:
-        rows = [[j for j in read(i) if 0 <= j < n] for i in range(m)]
-    else:
-        rows = [[min(max(j, 0), n - 1) for j in read(i)] for i in range(m)]
-    return Take(_pad(rows), None if align_corners or step == 0 else _pattern(read, step))
+def _nearest_in_floats(i: int, step: float, mode: str) -> set[int]:
+    """What single and double precision make of it; frameworks use the one or the other by dtype, rank and device."""
+    at = i + (0.5 if mode == "nearest-exact" else 0.0)
+    return {math.floor(np.float32(at) * np.float32(step)), math.floor(at * step)}
 
 
-Reader = Callable[[int], list[int]]
+# ---- exact readers: output i, step, half a step -------------------------------------------------------------------------
+
+Reader = Callable[[int, Fraction, Fraction], list[int]]
 
 
-def _nearest(step: Fraction, half: Fraction) -> Reader:
-    return lambda i: [math.floor(i * step)]
+def _nearest(i: int, step: Fraction, half: Fraction) -> list[int]:
+    return [math.floor(i * step)]
 
 
-def _nearest_exact(step: Fraction, half: Fraction) -> Reader:
-    return lambda i: [math.floor((i + Fraction(1, 2)) * step)]
+def _nearest_exact(i: int, step: Fraction, half: Fraction) -> list[int]:
+    return [math.floor((i + HALF) * step)]
 
 
-def _linear(step: Fraction, half: Fraction) -> Reader:
-    def read(i: int) -> list[int]:
-        x = (i + half) * step - half
-        return [math.floor(x)] if x.denominator == 1 else [math.floor(x), math.floor(x) + 1]
-
-    return read
+def _linear(i: int, step: Fraction, half: Fraction) -> list[int]:
+    x = (i + half) * step - half
+    return [math.floor(x)] if x.denominator == 1 else [math.floor(x), math.floor(x) + 1]
 
 
-def _cubic(step: Fraction, half: Fraction) -> Reader:
-    def read(i: int) -> list[int]:
-        x = (i + half) * step - half
-        return [math.floor(x)] if x.denominator == 1 else [math.floor(x) + t for t in (-1, 0, 1, 2)]
-
-    return read
+def _cubic(i: int, step: Fraction, half: Fraction) -> list[int]:
+    x = (i + half) * step - half
+    return [math.floor(x)] if x.denominator == 1 else [math.floor(x) + t for t in (-1, 0, 1, 2)]
 
 
-_READERS: dict[str, Callable[[Fraction, Fraction], Reader]] = {
-    "nearest": _nearest,
-    "nearest-exact": _nearest_exact,
-    "linear": _linear,
-    "cubic": _cubic,
-}
+_READERS: dict[str, Reader] = {"nearest": _nearest, "nearest-exact": _nearest_exact, "linear": _linear, "cubic": _cubic}
+
+_WIDE = {"linear": 1, "cubic": 2}
+"""How far from a grid point a rounding error can leave a tap."""
 
 
-def _antialiased(step: Fraction, reach: int) -> Reader:
-    """A triangle (reach 1) or cubic (reach 2) filter, stretched by `step` when shrinking; zero at its ends and, for the
+def _stretched(i: int, step: Fraction, reach: int, rounding: bool = False) -> list[int]:
+    """A triangle (reach 1) or cubic (reach 2) filter, stretched by the step when shrinking; zero at its ends and, for the
     cubic, at distance 1."""
-    stretch = max(step, Fraction(1))
-
-    def read(i: int) -> list[int]:
-        center = (i + Fraction(1, 2)) * step
-        lo, hi = math.floor(center - reach * stretch), math.ceil(center + reach * stretch)
-        taps = []
-        for j in range(lo, hi + 1):
-            distance = abs(j + Fraction(1, 2) - center) / stretch
-            if distance < reach and distance != 1:
-                taps.append(j)
-        return taps
-
-    return read
+    center, stretch = (i + HALF) * step, max(step, Fraction(1))
+    lo, hi = math.floor(center - reach * stretch), math.ceil(center + reach * stretch)
+    distance = {j: abs(j + HALF - center) / stretch for j in range(lo, hi + 1)}
+    return [j for j, d in distance.items() if (d < reach and d != 1) or (rounding and d <= reach)]
 
 
-def _pattern(read: Reader, step: Fraction) -> Periodic | None:
-    """The reader's rows over one period, on the plane; None where the period is too long to be of use."""
-    if step.denominator > 4096:
+def _pattern(read: Callable[[int], list[int]], step: Fraction, align_corners: bool) -> Periodic | None:
+    """The rows over one period, on the plane; None for a grid that depends on the tensor's size, or too long a period."""
+    if align_corners or step == 0 or step.denominator > 4096:
         return None
     rows = [read(i) for i in range(step.denominator)]
     width = max(len(r) for r in rows)

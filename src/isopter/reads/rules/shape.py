@@ -28,7 +28,7 @@ def slice_(site: Site) -> Reads:
     Example, ``x[1::2]``: 1, 3, 5.
     """
     p = site.params
-    return ((along(len(site.shape), {p["axis"]: window(1, p["step"], 1, -p["start"])}),),)
+    return ((along(len(site.shape), {p["axis"]: Window(1, p["step"], 1, -p["start"])}),),)
 
 
 @rule("pad")

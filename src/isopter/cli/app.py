@@ -1,0 +1,147 @@
+"""The commands and their options. Each command's work is in its own module, imported when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+import isopter
+from isopter.cli.main import HELP
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OK, FAILED, USAGE, MODEL, INCOMPLETE = range(5)
+"""Exit statuses."""
+
+
+class Isopter(click.Group):
+    """A group whose every error is one clear message on standard error, and a status."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The text that the entry point prints without click."""
+        return HELP.rstrip()
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run a command and exit with its status."""
+        extra["standalone_mode"] = False
+        try:
+            status = super().main(args, prog_name, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else "isopter"
+            status = _complain(f"{error.format_message()} (see {path} --help)", USAGE)
+        except (click.Abort, KeyboardInterrupt):
+            status = _complain("interrupted.", 130)
+        except BrokenPipeError:
+            # whoever read the output has had enough; nothing may be flushed into the closed pipe at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = OK
+        except Exception as error:
+            status = _complain(*_explained(error))
+        sys.exit(status if isinstance(status, int) else OK)
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """The message and the status of an exception."""
+    from isopter.errors import IsopterError, UnsupportedOps, UsageError
+
+    match error:
+        case UnsupportedOps():
+            return str(error), INCOMPLETE
+        case UsageError():
+            return str(error), USAGE
+        case IsopterError():
+            return str(error), MODEL
+        case _:
+            if os.environ.get("ISOPTER_TRACEBACK"):
+                raise error
+            said = " ".join(str(error).split())[:300]
+            hint = "This is a fault in isopter; set ISOPTER_TRACEBACK=1 to see where, and please report it."
+            return f"{type(error).__name__}: {said}. {hint}", MODEL
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"isopter: {message}", err=True)
+    return status
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+_model = click.argument("model")
+_input = click.option("-i", "--input", "size", metavar="SIZE", help="Shape of the input, such as 1x3x224x224 (the default for a module).")
+_training = click.option("--training", is_flag=True, help="Fields under training-mode normalisation.")
+_axes = click.option("--axes", metavar="AXES", help="Which axes of the input are space: letters for the last ones (hw) or indices (2,3).")
+_layer = click.option("-l", "--layer", required=True, metavar="LAYER", help="A layer or op, as the table names it.")
+_output = click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write to FILE instead of standard output.")
+
+
+def _format(*names: str) -> Callable[[F], F]:
+    return click.option("-f", "--format", "form", type=click.Choice(names), help=f"Form of the result (default: {names[0]}).")
+
+
+@click.group(cls=Isopter, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(isopter.__version__, message="isopter %(version)s")
+def cli() -> None:
+    """What a neural network can see."""
+
+
+@cli.command()
+@_options(_model, _input)
+@click.option("-l", "--layer", metavar="PATTERN", help='Only layers and ops that match, such as "layer4.*".')
+@click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Only the outputs of modules N names deep.")
+@click.option("--all", "all_ops", is_flag=True, help="Also ops that see just what their input sees.")
+@click.option("--strict", is_flag=True, help="Fail (status 4) where an op has no rule and is only bounded.")
+@_options(_format("table", "json", "csv", "md"), _output, _training, _axes)
+def table(**options: Any) -> int:
+    """Size, stride and start of every layer's receptive field."""
+    from isopter.cli.table import run
+
+    return run(**options)
+
+
+@cli.command()
+@_options(_model, _layer, _input)
+@click.option("--at", metavar="I,J", help="Index of the unit, such as 7,7 (default: the middle one).")
+@click.option("--context", is_flag=True, help="Also what the unit reads through summaries of the image.")
+@_options(_format("text", "json"), _output, _training, _axes)
+def unit(**options: Any) -> int:
+    """What one unit of a layer sees, to the pixel."""
+    from isopter.cli.unit import run
+
+    return run(**options)
+
+
+@cli.command()
+@_options(_model, _layer, _input)
+@click.option("--axis", type=click.IntRange(min=0), default=0, show_default=True, help="Which axis of space, from 0.")
+@_options(_format("text", "json"), _output, _training, _axes)
+def paths(**options: Any) -> int:
+    """How many routes through the network give each field size."""
+    from isopter.cli.paths import run
+
+    return run(**options)
+
+
+@cli.command()
+@_options(_model, _input)
+@click.option("--units", type=click.IntRange(min=1), default=64, show_default=True, help="How many units to probe.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which units, and which random weights.")
+@click.option("--weights", type=click.Choice(["positive", "as-is"]), default="positive", show_default=True, help="Of the probed copy.")
+@_options(_format("text", "json"), _output, _training, _axes)
+def verify(**options: Any) -> int:
+    """Hold the analysis against the real model: change pixels, see which units change. Status 1 if they disagree."""
+    from isopter.cli.verify import run
+
+    return run(**options)

@@ -1,0 +1,156 @@
+"""What the commands share: reading MODEL and its options, and writing the result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from isopter.errors import UnsupportedOps, UsageError
+
+if TYPE_CHECKING:
+    from isopter.analysis import Analysis
+
+SCHEMA_VERSION = 1
+"""Of the JSON that commands print."""
+
+DEFAULT_SIZE = (1, 3, 224, 224)
+"""What most image models are made for; a layer text has its own default."""
+
+
+def analysis_of(model: str, size: str | None, axes: str | None, training: bool, strict: bool = False) -> Analysis:
+    """The analysis of MODEL. Raises UsageError for options that a saved analysis cannot follow."""
+    from isopter.analysis import Analysis, analyze
+
+    loaded = loaded_model(model)
+    if not isinstance(loaded, Analysis):
+        with user_code():
+            return analyze(loaded, size_of(size, loaded), axes=axes_of(axes), training=training, strict=strict)
+    given = [name for name, value in (("-i", size), ("--axes", axes), ("--training", training)) if value]
+    if given:
+        raise UsageError(f"{model} is a saved analysis, made for one input: {', '.join(given)} cannot change it. Name the model itself.")
+    opaque = [str(issue) for issue in loaded.issues if issue.what.startswith("No rule")]
+    if strict and opaque:
+        raise UnsupportedOps(f"{len(opaque)} kinds of op in {model} have no rule: {'; '.join(opaque)}.")
+    return loaded
+
+
+def loaded_model(model: str) -> object:
+    """MODEL: an `Analysis` for a .json file, a torch module, or a layer text. What its code prints goes to standard error."""
+    from isopter.capture.load import existing, load_model
+
+    if model.strip().lower().endswith(".json") and "," not in model:
+        from isopter.analysis import load
+
+        return load(existing(model.strip()))
+    with user_code():
+        return load_model(model)
+
+
+@contextlib.contextmanager
+def user_code() -> Iterator[None]:
+    """Standard output is the result alone, so what a model prints goes to standard error."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def size_of(text: str | None, model: object) -> tuple[int, ...] | None:
+    """``1x3x224x224`` or ``1,3,224,224`` as a tuple; the default for a module, None for a layer text."""
+    if text is None:
+        return None if isinstance(model, str) else DEFAULT_SIZE
+    return numbers(text, "-i", "1x3x224x224")
+
+
+def numbers(text: str, option: str, example: str) -> tuple[int, ...]:
+    """Whole numbers separated by x or commas. Raises UsageError."""
+    if not re.fullmatch(r"\s*-?[0-9]{1,12}(\s*[x\u00d7,]\s*-?[0-9]{1,12})*\s*", text):
+        raise UsageError(f"{option} {text!r}: expected whole numbers such as {example}.")
+    return tuple(int(part) for part in re.split(r"[x\u00d7,]", text))
+
+
+def axes_of(text: str | None) -> str | tuple[int, ...] | None:
+    """``hw`` as it stands, ``2,3`` as indices."""
+    if text is None or re.fullmatch("[a-zA-Z]+", text):
+        return text
+    return numbers(text, "--axes", "hw or 2,3")
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """JSON with a schema version, for programs. Non-finite floats must have been replaced."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **data}, indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def finite(value: float | None) -> float | str | None:
+    """A float for JSON: infinities as "inf" and "-inf", nan as None."""
+    if value is None or value != value:
+        return None
+    return value if abs(value) != float("inf") else str(value)
+
+
+def write(text: str, output: str | None) -> None:
+    """The result, to standard output or whole to a file."""
+    if output is None or output == "-":
+        out = sys.stdout
+        try:
+            out.write(text + "\n")
+        except UnicodeEncodeError:  # a terminal without the characters of the frame
+            encoding = out.encoding or "ascii"
+            plain = text.translate({0x2500: "-", 0x2026: "~", 0xB7: "|"})
+            out.write(plain.encode(encoding, "replace").decode(encoding) + "\n")
+        return
+    try:
+        _write_whole(Path(output), text + "\n")
+    except OSError as error:
+        raise UsageError(f"Cannot write {output}: {error.strerror or error}. Choose another file for -o.") from error
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Through a temporary file in the same folder, so that nobody ever sees half of it."""
+    target = Path(os.path.realpath(path))  # a link stays a link
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        target.write_text(text, encoding="utf-8")  # a device or a pipe must not be replaced; a folder raises
+        return
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(name, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def width() -> int:
+    """Columns to fill: those of the terminal or of COLUMNS; as many as needed where the output is no terminal."""
+    import shutil
+
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return shutil.get_terminal_size((100, 24)).columns
+    return 10_000
+
+
+def color(output: str | None) -> bool:
+    """Whether to colour: on a terminal, unless NO_COLOR is set or TERM is dumb."""
+    return output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def warn(message: str) -> None:
+    """A line on standard error."""
+    click.echo(f"isopter: {message}", err=True)

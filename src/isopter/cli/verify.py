@@ -1,0 +1,55 @@
+"""``isopter verify``."""
+
+from __future__ import annotations
+
+import sys
+
+from isopter.cli.common import as_json, axes_of, loaded_model, size_of, user_code, write
+from isopter.errors import UsageError
+
+
+def run(
+    model: str,
+    size: str | None,
+    units: int,
+    seed: int,
+    weights: str,
+    form: str | None,
+    output: str | None,
+    training: bool,
+    axes: str | None,
+) -> int:
+    """Probe the model; 1 where it and the analysis disagree."""
+    from isopter.capture.dispatch import is_torch
+    from isopter.verify import verify
+
+    loaded = loaded_model(model)
+    if not is_torch(loaded):
+        what = "a layer text" if isinstance(loaded, str) else "a saved analysis"
+        raise UsageError(f"verify runs the model itself, and {what} cannot be run. Expected file.py:Net or pkg.module:factory.")
+    with user_code():
+        found = verify(
+            loaded,
+            size_of(size, loaded),
+            axes=axes_of(axes),
+            units=units,
+            seed=seed,
+            training=training,
+            weights=weights,
+            progress=sys.stderr.isatty(),
+        )
+    if form == "json":
+        layers = [{"name": v.name, "checked": v.checked, "missed": v.missed, "excess": v.excess, "exact": v.exact} for v in found.layers]
+        data = {
+            "ok": found.ok,
+            "checked": found.checked,
+            "missed": found.missed,
+            "excess": found.excess,
+            "pixels": [list(map(int, p)) for p in found.pixels],
+            "weights": found.weights,
+            "layers": layers,
+        }
+        write(as_json(data), output)
+    else:
+        write(repr(found), output)
+    return 0 if found.ok else 1
