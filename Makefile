@@ -19,7 +19,7 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/isopter table $(DEMO)
-	$(BIN)/isopter verify $(DEMO)
+	$(BIN)/isopter verify $(DEMO) --units 8
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests
@@ -33,8 +33,8 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/.installed $(VENV)/bench/.installed
-	$(BIN)/python benchmarks/capture.py --other $(VENV)/bench/bin/python
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/capture.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -52,3 +52,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(PIP) "torchlens==2.36.*"
+	@touch $@

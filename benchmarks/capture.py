@@ -74,7 +74,8 @@ def measure(name: str, size: int, repeats: int) -> dict[str, object]:
             start = time.perf_counter()
             run()
             times[task].append(1000 * (time.perf_counter() - start))
-        print(f"{name}: {len(times['capture'])}/{repeats}", end="\r", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"{name}: {len(times['capture'])}/{repeats}", end="\r", file=sys.stderr)
     medians = {task: statistics.median(values) for task, values in times.items()}
     return {"name": name, "size": size, "ops": len(graph.ops), "medians": medians}
 

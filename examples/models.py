@@ -276,7 +276,7 @@ class DilatedBlock3d(nn.Module):
 class HighRes3DNet(nn.Module):
     """Li et al. 2017: a stem, then three residual blocks at each of the dilations 1, 2, 4."""
 
-    def __init__(self, width: int = 16, classes: int = 160) -> None:
+    def __init__(self, width: int = 16, classes: int = 8) -> None:
         super().__init__()
         self.stem = nn.Conv3d(1, width, 3, padding=1)
         blocks, channels = [], width

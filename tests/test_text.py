@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import time
@@ -46,7 +47,7 @@ def test_names_and_shapes() -> None:
 def test_a_users_name_is_never_reused() -> None:
     """``conv2`` is taken, so the numbers step over it."""
     assert list(parse("conv2: conv 3, conv 3, conv 3", None).layers) == ["conv2", "conv1", "conv3"]
-    assert "x.flatten_" in parse("x.flatten: conv 3, x: fc 2", None).layers | {op.name: 0 for op in parse("x.flatten: conv 3, x: fc 2", None).ops}
+    assert [op.name for op in parse("x.flatten: conv 3, x: fc 2", None).ops] == ["input", "x.flatten", "x.flatten_", "x"]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,8 @@ def draw(rng: random.Random, dims: int) -> tuple[str, nn.Module]:
         case "up":
             scale = rng.choice([2, 3])
             mode = rng.choice(["nearest", "linear"])
-            return f"up {scale} {mode}", nn.Upsample(scale_factor=scale, mode=mode if mode == "nearest" else ("linear", "bilinear", "trilinear")[dims - 1])
+            theirs = mode if mode == "nearest" else ("linear", "bilinear", "trilinear")[dims - 1]
+            return f"up {scale} {mode}", nn.Upsample(scale_factor=scale, mode=theirs)
         case "relu":
             return "relu", nn.ReLU()
         case _:
@@ -124,9 +126,10 @@ def test_text_is_the_network(seed: int) -> None:
         text, module = draw(rng, dims)
         try:
             y = module.eval()(x)
-        except RuntimeError:
-            with pytest.raises(ip.UsageError, match="positions along space axis"):
-                parse(text, tuple(x.shape))
+        except RuntimeError as error:
+            if "smaller than kernel size" not in str(error):  # only 3-D pools of PyTorch leave the padding out of account
+                with pytest.raises(ip.UsageError, match="positions along space axis"):
+                    parse(text, tuple(x.shape))
             continue
         if y.numel() == 0 or y.numel() > 50_000:
             continue
@@ -147,7 +150,8 @@ def test_text_is_the_network(seed: int) -> None:
 def test_linear_and_gap_are_the_networks() -> None:
     """The head of a classifier: everything is read."""
     ours = ip.analyze("conv 3, gap, relu, fc 10, fc 2", (1, 4, 8, 8))
-    theirs = ip.analyze(nn.Sequential(nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 10), nn.Linear(10, 2)), (1, 4, 8, 8))
+    head = (nn.AdaptiveAvgPool2d(1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 10), nn.Linear(10, 2))
+    theirs = ip.analyze(nn.Sequential(nn.Conv2d(4, 4, 3), *head), (1, 4, 8, 8))
     for mine, other in (("gap1", "1"), ("linear1", "4"), ("linear2", "5")):
         assert (ours[mine].shape, ours[mine].size, ours[mine].units) == (theirs[other].shape, theirs[other].size, theirs[other].units)
 
@@ -197,7 +201,7 @@ def test_same_padding_is_pytorchs() -> None:
         ("[conv 3]*0", 10, "1 or more"),
         ("[conv 3]*-2", 10, "repeat count"),
         ("[conv 1]*20001", 10, "more than 20,000 layers"),
-        ("[[[[conv 1]*100]*100]*100]*100", 22, "more than 20,000 layers"),
+        ("[[[[conv 1]*100]*100]*100]*100", 23, "more than 20,000 layers"),
         ("[conv 1]*" + "9" * 5000, 10, "more than 20,000 layers"),
         ("[" * 5000, 33, "nested more than"),
         ("conv " + "9" * 5000, 6, "too large"),
@@ -206,7 +210,7 @@ def test_same_padding_is_pytorchs() -> None:
         ("conv 3x3, conv 3x3x3", 16, "3 axes"),
         ("a: conv 3, a: conv 3", 15, "used twice"),
         ("input: conv 3", 1, "cannot name a layer"),
-        ("*: conv 3", 1, "expected a layer"),
+        ("*: conv 3", 1, "cannot name a layer"),
         ("a b: conv 3", 1, "no layer is called 'a'"),
         ("a: [conv 3]", 4, "belongs to one layer"),
         ("a:", 3, "expected a layer"),
@@ -221,7 +225,7 @@ def test_same_padding_is_pytorchs() -> None:
         ("pool 3 p2", 8, "half its kernel"),
         ("deconv 3 op1", 10, "output padding"),
         ("[up 4096]*3", 2, "expected 16,777,216 or less"),
-        ("conv 3\x00", 7, "does not take"),
+        ("conv 3\x00", 6, "does not take"),
         ("\U0001f984 3", 1, "no layer is called"),
     ],
 )
@@ -279,10 +283,9 @@ def test_deep_texts_are_linear() -> None:
 def test_noise_never_raises_anything_else(seed: int) -> None:
     """Random strings of the grammar's pieces either parse or are a UsageError."""
     rng = random.Random(seed)
-    pieces = ["conv", "pool", "up", "fc", "gap", " ", " ", " ", ",", "\n", "[", "]", "*", ":", "3", "s2", "p1", "3x5", "same", "x", "a", "\u00e9", "\t", "op1", "-"]
+    words = ["conv", "pool", "up", "fc", "gap", "3", "s2", "p1", "3x5", "same", "x", "a", "\u00e9", "op1"]
+    pieces = [*words, " ", " ", " ", ",", "\n", "[", "]", "*", ":", "\t", "-"]
     for _ in range(200):
         text = "".join(rng.choice(pieces) for _ in range(rng.randint(0, 14)))
-        try:
+        with contextlib.suppress(ip.UsageError):
             parse(text, (1, 1, 30, 30))
-        except ip.UsageError:
-            pass

@@ -145,7 +145,7 @@ def targets(analysis: Analysis, layers: Sequence[str] | None) -> dict[str, Targe
     names = None if patterns is None else {n for p in patterns for n in (analysis.match(p) or (p,)) if analysis.find(n) >= 0}
     found: dict[str, Target] = {}
     for name, op in graph.layers.items():
-        if (names is not None and name not in names) or name not in graph.calls or graph.ops[op].kind == "input":
+        if (names is not None and name not in names) or name not in graph.calls:
             continue
         units = next((w.plan.units[op] for w in map(analysis._walk, graph.inputs) if w.plan.depends(op)), ())
         found[name] = Target(*graph.calls[name], graph.ops[op].shape, units)

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from isopter.errors import UnsupportedOps, UsageError
 
 if TYPE_CHECKING:
@@ -149,8 +147,3 @@ def width() -> int:
 def color(output: str | None) -> bool:
     """Whether to colour: on a terminal, unless NO_COLOR is set or TERM is dumb."""
     return output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def warn(message: str) -> None:
-    """A line on standard error."""
-    click.echo(f"isopter: {message}", err=True)

@@ -6,6 +6,7 @@ op reads), and decorate it with ``@rule("kind")``. docs/add-a-rule.md walks thro
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -61,8 +62,8 @@ def reads(graph: Graph, op: Op) -> Reads:
     return function(Site(op.kind, op.params, graph.input_shapes(op), op.shape))
 
 
+@functools.cache
 def _load() -> None:
-    if "conv" not in _RULES:
-        package = importlib.import_module("isopter.reads.rules")
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+    package = importlib.import_module("isopter.reads.rules")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")

@@ -40,6 +40,8 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
     """
     try:
         return _record(model, inputs, training, meta=True)
+    except CaptureError:
+        raise
     except NeedsValues:
         note = "ran on real values: holds for the control path this input takes"
     except Exception as first:  # some code cannot run on the meta device; with real values it may
@@ -50,6 +52,8 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
         raise CaptureError(f"{type(model).__name__} must run on real values to be recorded, and cannot be copied: {error}") from error
     try:
         return _record(model, inputs, training, meta=False, note=note)
+    except CaptureError:
+        raise
     except Exception as error:
         shapes = ", ".join(f"{k}: {tuple(v.shape)}" for k, v in inputs.items() if isinstance(v, Tensor))
         raise CaptureError(
@@ -173,14 +177,24 @@ def _module_paths(model: nn.Module, recorder: Recorder, trace: Trace) -> Iterato
 
 
 @contextlib.contextmanager
-def _untouched(model: nn.Module, training: bool) -> Iterator[None]:
-    """Mode, random state and global switches are put back; no gradients are made."""
-    modes = [(m, m.training) for m in model.modules()]
+def plain_paths() -> Iterator[None]:
+    """Attention and transformer layers run op by op, without fused shortcuts that hide their modules; no gradients."""
     fast = torch.backends.mha.get_fastpath_enabled()
+    with torch.no_grad(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextlib.contextmanager
+def _untouched(model: nn.Module, training: bool) -> Iterator[None]:
+    """Mode and random state are put back."""
+    modes = [(m, m.training) for m in model.modules()]
     states = random.getstate(), np.random.get_state()
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=cuda), torch.no_grad(), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        torch.backends.mha.set_fastpath_enabled(False)
+    with torch.random.fork_rng(devices=cuda), plain_paths():
         for module, _ in modes:
             module.training = training
         try:
@@ -188,6 +202,5 @@ def _untouched(model: nn.Module, training: bool) -> Iterator[None]:
         finally:
             for module, mode in modes:
                 module.training = mode
-            torch.backends.mha.set_fastpath_enabled(fast)
             random.setstate(states[0])
             np.random.set_state(states[1])

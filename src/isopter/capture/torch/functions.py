@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from isopter.capture.torch.values import Const, Data, Weight
+from isopter.capture.torch.values import Const, Data, Weight, tensors_in
 
 if TYPE_CHECKING:
     from isopter.capture.torch.recorder import Recorder
@@ -43,7 +44,7 @@ def recurrent(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[s
 def pad(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Circular padding as one op: PyTorch writes it as copies of slices."""
     bound = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | dict(kwargs)
-    if bound.get("mode") != "circular":
+    if bound.get("mode") != "circular" or min(bound["pad"], default=0) < 0:  # cropping and wrapping at once: as copies
         return NotImplemented
     value = rec.value(bound["input"])
     if not isinstance(value, Data):
@@ -86,6 +87,42 @@ def batch_norm(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[
     return out
 
 
+def item(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """``x[[0, 2]]`` and ``x[[0, 2]] = y``: a list in the index becomes a real tensor before PyTorch makes a meta one of it."""
+    index = args[1]
+    parts = index if isinstance(index, tuple) else (index,)
+    if not rec.meta or not any(isinstance(p, list | np.ndarray) for p in parts):
+        return NotImplemented
+    parts = tuple(torch.as_tensor(p) if isinstance(p, list | np.ndarray) and not tensors_in(p) else p for p in parts)
+    return func(args[0], parts if isinstance(index, tuple) else parts[0], *args[2:])
+
+
+def literal(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """``torch.tensor([3, 0], device=x.device)``: a constant, so its numbers are kept, where the meta device would drop them."""
+    if not rec.meta:
+        return NotImplemented
+    if func is Tensor.new_tensor:
+        options = {"dtype": args[0].dtype} | dict(kwargs)
+        return torch.tensor(*args[1:], **{k: v for k, v in options.items() if k != "device"})
+    if isinstance(args[0] if args else kwargs.get("data"), Tensor):
+        return NotImplemented
+    return func(*args, **{k: v for k, v in kwargs.items() if k != "device"})
+
+
+def take_along(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A gather with broadcasting (and a device check that the recorder must go around)."""
+    bound = dict(zip(("input", "indices", "dim"), args, strict=False)) | dict(kwargs)
+    source, index, axis = bound["input"], bound["indices"], bound.get("dim")
+    if axis is None:
+        source, index, axis = source.reshape(-1), index.reshape(-1), 0
+    sizes = list(torch.broadcast_shapes(*([*t.shape[:axis], 1, *(t.shape[axis + 1 :] if axis != -1 else ())] for t in (source, index))))
+    both = []
+    for tensor in (source, index):
+        sizes[axis] = tensor.shape[axis]
+        both.append(tensor.expand(sizes))
+    return torch.gather(both[0], axis, both[1])
+
+
 def _arguments(rec: Recorder, args: Any) -> Any:
     if isinstance(args, Tensor):
         return rec.argument(args)
@@ -99,4 +136,7 @@ HANDLERS: dict[Any, Handler] = {
     torch.nn.functional.pad: pad,
     torch.nn.functional.linear: linear,
     torch.nn.functional.batch_norm: batch_norm,
+    **dict.fromkeys((Tensor.__getitem__, Tensor.__setitem__), item),
+    **dict.fromkeys((torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor), literal),
+    **dict.fromkeys((torch.take_along_dim, Tensor.take_along_dim), take_along),
 }

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from isopter.capture.torch.capture import call_arguments
+from isopter.capture.torch.capture import call_arguments, plain_paths
 from isopter.capture.torch.inputs import example_inputs
 from isopter.capture.torch.values import tensors_in
 from isopter.errors import CaptureError, UsageError
@@ -105,7 +105,13 @@ class Prober:
     def _compare(self, targets: Mapping[str, Target], still: list[Tensor], moved: list[Tensor], count: int) -> dict[str, Bools]:
         """Run both and compare tensor by tensor as they are made (a later in-place op must not hide a difference)."""
         before: dict[str, Tensor] = {}
-        self.run(still, targets, lambda key, t: before.__setitem__(key, t.detach().clone()))
+
+        def keep(key: str, tensor: Tensor) -> None:
+            before[key] = tensor.detach().clone()
+            if count > 1 and not _alike(before[key].reshape(count, -1)):
+                raise _NotSeparable  # a batch of one is built into the model
+
+        self.run(still, targets, keep)
         result: dict[str, Bools] = {}
 
         def compare(key: str, tensor: Tensor) -> None:
@@ -131,7 +137,7 @@ class Prober:
         by_path: dict[str, list[tuple[str, Target]]] = {}
         for key, target in targets.items():
             by_path.setdefault(target.path, []).append((key, target))
-        with _watch(self.model, by_path, visit), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with _watch(self.model, by_path, visit), plain_paths(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             self.model(*args, **kwargs)
 
@@ -151,6 +157,11 @@ class Prober:
 
 class _NotSeparable(Exception):
     """Samples of a batch influence each other, or the batch is not the first axis."""
+
+
+def _alike(rows: Tensor) -> bool:
+    """Whether equal samples gave equal rows, but for rounding."""
+    return bool(torch.isclose(rows[:1], rows, rtol=1e-6, atol=1e-9, equal_nan=True).all()) if rows.is_floating_point() else True
 
 
 def make_positive(model: nn.Module, generator: torch.Generator) -> None:

@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from isopter.capture.torch.values import Const, Data, State, Value, Weight, tensors_in
-from isopter.graph import Issue, Op
+from isopter.graph import Op
 
 
 class NeedsValues(Exception):
@@ -185,8 +185,11 @@ class Recorder(TorchDispatchMode):
 
     def _on_data(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         from isopter.capture.torch import translate
+        from isopter.capture.torch.translate.indexing import expand_masks
 
         written = _written(func, args, kwargs)
+        if name.removesuffix("_") in ("index", "index_put", "_unsafe_index", "_index_put_impl"):
+            args = (args[0], self.real(lambda: expand_masks(self, list(args[1]))), *args[2:])
         if name in _READS_VALUES:
             if self.meta:
                 raise NeedsValues(name)
@@ -294,8 +297,7 @@ class FunctionRecorder(TorchFunctionMode):
 
 
 _SHAPE_ONLY = frozenset(
-    "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full "
-    "new_empty_strided is_same_size".split()
+    ["zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided", "is_same_size"]
 )
 """Calls that look at a tensor's shape only: their result is a constant whatever the tensor holds."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def is_data(rec: Recorder, tensor: object) -> bool:
     return isinstance(tensor, Tensor) and rec.op_of(tensor) is not None
 
 
+@functools.cache
 def _load() -> None:
-    if not _TABLE:
-        for module in pkgutil.iter_modules(__path__):
-            importlib.import_module(f"{__name__}.{module.name}")
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from isopter.capture.torch import moves
 from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
-from isopter.capture.torch.values import Const, Data, Value
+from isopter.capture.torch.values import Const, Data, State, Value
 
 if TYPE_CHECKING:
     from isopter.capture.torch.recorder import Call, Recorder
@@ -30,7 +31,8 @@ def index(rec: Recorder, call: Call) -> int | list[Value]:
     source = call["self"]
     if rec.op_of(source) is None:  # a table of constants looked up by data (embedding): own position of the index
         return lookup(rec, call)
-    indices = call["indices"] if "indices" in call.arguments and isinstance(call["indices"], list) else [call.get("index")]
+    listed = call.get("indices")
+    indices = listed if isinstance(listed, list) else [call.get("index") if listed is None else listed]
     known = [constant(rec, i) for i in indices if i is not None]
     if any(k is None for k in known):
         return chosen(rec, call)
@@ -39,10 +41,11 @@ def index(rec: Recorder, call: Call) -> int | list[Value]:
         return moves.take(rec, op, call["dim"] % source.dim(), _positive(known[0], source.shape[call["dim"]]))
     if call.name in ("index", "_unsafe_index"):
         return _index(rec, op, source, indices, known, shape_of(call))
-    arguments = {k: v for k, v in call.arguments.items() if k not in ("self", "index")}
+    key = "index" if "index" in call.arguments else "indices"
+    arguments = {k: v for k, v in call.arguments.items() if k not in ("self", key)}
     real = torch.from_numpy(np.ascontiguousarray(known[0]))
     shape = tuple(source.shape)
-    rows = rec.real(lambda: call.func(torch.arange(source.numel()).reshape(shape), index=real, **arguments).reshape(-1, 1).numpy())
+    rows = rec.real(lambda: call.func(torch.arange(source.numel()).reshape(shape), **{key: real}, **arguments).reshape(-1, 1).numpy())
     return moves.gather(rec, op, rows, shape_of(call))
 
 
@@ -111,50 +114,72 @@ def lookup(rec: Recorder, call: Call) -> int | list[Value]:
     return opaque(rec, call)
 
 
-@aten("index_put _index_put_impl index_copy index_add scatter scatter_add scatter_reduce index_fill slice_scatter select_scatter masked_scatter "
-      "diagonal_scatter index_reduce")  # fmt: skip
-def put(rec: Recorder, call: Call) -> int | list[Value] | Value:
-    """Writing at constant positions: run on positions to see who went where."""
-    source = call["self"]
-    added = call.name in ("index_add", "scatter_add", "scatter_reduce", "index_reduce") or bool(call.get("accumulate", False))
-    value = next((call[k] for k in ("values", "src", "source", "value") if k in call.arguments), None)
-    listed = call.get("indices") if isinstance(call.get("indices"), list) else [call.get("index")]
-    index_known = all(i is None or not isinstance(i, Tensor) or constant(rec, i) is not None for i in listed)
-    if not index_known or call.name == "masked_scatter" or (added and call.name not in ("index_put", "_index_put_impl", "index_add", "scatter_add")):
+@aten("index_put _index_put_impl index_copy index_add scatter scatter_add")
+def put(rec: Recorder, call: Call) -> int | list[Value]:
+    """Writing or adding at constant positions. Where several writes meet, the last one stays, as on a CPU."""
+    listed = call["indices"] if isinstance(call.get("indices"), list) else [call["index"]]
+    known = [constant(rec, i) for i in listed if i is not None]
+    if any(k is None for k in known) or call.get("reduce") is not None:
         return opaque(rec, call)
-    shape = tuple(source.shape)
-    count = source.numel()
-    marks = torch.arange(count).reshape(shape)
-    arguments = {k: _real(rec, v) for k, v in call.arguments.items() if k != "self"}
-    key = next((k for k in ("values", "src", "source", "value") if k in call.arguments), None)
-    written = None
-    if key is not None and isinstance(value, Tensor):
-        written = torch.arange(count, count + value.numel()).reshape(value.shape)
-        arguments[key] = written
-    elif key is not None:
-        arguments[key] = -1
-    if "accumulate" in arguments:
-        arguments["accumulate"] = False
-    name = {"index_add": "index_copy", "scatter_add": "scatter"}.get(call.name, call.name.removeprefix("_").replace("_impl", ""))
-    arguments.pop("alpha", None)
-    arguments.pop("unsafe", None)
-    placed = rec.real(lambda: getattr(torch.ops.aten, name)(marks, **arguments)).reshape(-1).numpy()
-    if added and len(np.unique(placed)) < count and written is not None and (np.isin(np.arange(count, count + written.numel()), placed).sum() < written.numel()):
-        return opaque(rec, call)  # several values land on one position
-    covered = (placed >= count) | (placed < 0)
-    base, new = rec.op_of(source), rec.op_of(value) if isinstance(value, Tensor) else None
+    at = iter(known)
+    real = [None if i is None else torch.from_numpy(np.ascontiguousarray(next(at))) for i in listed]
+    written = next(call[k] for k in ("values", "src", "source", "value") if k in call.arguments)
+    base, new = rec.op_of(call["self"]), rec.op_of(written) if isinstance(written, Tensor) else None
+    shape = tuple(call["self"].shape)
+
+    def positions() -> tuple[np.ndarray, np.ndarray]:
+        """Where each written element lands, and which element of the source it is."""
+        marks = torch.arange(math.prod(shape)).reshape(shape)
+        if call.name.startswith("scatter"):
+            target = marks.gather(call["dim"], real[0]) if marks.dim() else marks
+        elif call.name.startswith("index_put") or call.name == "_index_put_impl":
+            target = marks[tuple(slice(None) if i is None else i for i in real)]
+        else:
+            target = marks.index_select(call["dim"], real[0])
+        if not isinstance(written, Tensor):
+            return target.reshape(-1).numpy(), np.zeros(target.numel(), np.int64)
+        source = torch.arange(written.numel()).reshape(written.shape)
+        cut = source[tuple(slice(0, n) for n in target.shape)] if call.name.startswith("scatter") and source.dim() else source
+        return target.reshape(-1).numpy(), cut.expand(target.shape).reshape(-1).numpy()
+
+    target, source = rec.real(positions)
+    adds = call.name in ("index_add", "scatter_add") or bool(call.get("accumulate", False))
     inputs = [] if base is None else [base]
     if new is not None:
-        rows = np.where(placed >= count, placed - count, -1).reshape(-1, 1)
-        inputs.append(moves.gather(rec, new, rows, shape, call.name))
-    if added:
+        inputs.append(moves.gather(rec, new, _landing(target, source, math.prod(shape), keep_all=adds), shape, call.name))
+    if adds:
         return rec.emit("pointwise", shape, inputs, {}, call.name)
+    covered = np.zeros(math.prod(shape), np.bool_)
+    covered[target] = True
     params = {"covered": covered.reshape(shape), "base": base is not None, "value": new is not None}
     return rec.emit("overlay", shape, inputs, params, call.name)
 
 
-def _real(rec: Recorder, item: object) -> object:
-    if isinstance(item, Tensor):
-        known = constant(rec, item)
-        return torch.from_numpy(np.ascontiguousarray(known)) if known is not None else item
-    return [_real(rec, i) for i in item] if isinstance(item, list | tuple) else item
+def _landing(target: np.ndarray, source: np.ndarray, count: int, keep_all: bool) -> np.ndarray:
+    """Per position the source elements that land on it (-1: none): all of them, or the last."""
+    lists: list[list[int]] = [[] for _ in range(count)]
+    for to, element in zip(target.tolist(), source.tolist(), strict=True):
+        if keep_all:
+            lists[to].append(element)
+        else:
+            lists[to] = [element]
+    width = max(map(len, lists), default=1) or 1
+    return np.array([row + [-1] * (width - len(row)) for row in lists], np.int64).reshape(count, width)
+
+
+@aten("slice_scatter select_scatter diagonal_scatter as_strided_scatter")
+def write_view(rec: Recorder, call: Call) -> Value:
+    """A copy of the input, written through a view of it."""
+    view = getattr(torch.ops.aten, call.name.removesuffix("_scatter"))
+    arguments = {k: v for k, v in call.arguments.items() if k not in ("self", "src")}
+    parent = State(call["self"], rec.value(call["self"]))
+    return moves.overlay(rec, parent, lambda x: view(x, **arguments), rec.value(call["src"]))
+
+
+def expand_masks(rec: Recorder, items: list[Tensor | None]) -> list[Tensor | None]:
+    """Indices with each constant boolean mask as the lists of its true positions, so that no value is asked of the data."""
+    expanded: list[Tensor | None] = []
+    for item in items:
+        known = constant(rec, item) if item is not None and item.dtype in (torch.bool, torch.uint8) else None
+        expanded += [item] if known is None else [torch.from_numpy(a) for a in known.nonzero()]
+    return expanded

@@ -48,8 +48,9 @@ def _fixed(rec: Recorder, call: Call) -> Tensor | None:
         c = torch.from_numpy(np.ascontiguousarray(consts[0]))
         off = torch.where(torch.isinf(c), -c if base == "sub" and isinstance(values[1], Const) else c, torch.nan).double()
         return rec.real(lambda: off if not known else torch.where(torch.isnan(off), known[0], off))
-    if base == "mul" and any((c == 0).any() for c in consts):
-        c = torch.from_numpy(np.ascontiguousarray(consts[0]))
+    scalars = [np.asarray(o) for o in operands if isinstance(o, int | float) and not isinstance(o, bool)]
+    if base == "mul" and any((c == 0).any() for c in [*consts, *scalars]):
+        c = torch.from_numpy(np.ascontiguousarray([*consts, *scalars][0]))
         return rec.real(lambda: torch.where(c == 0, 0.0, torch.nan if not known else known[0] * c).double())
     if not known or unknown or any(v is not None and not isinstance(v, Data | Const) for v in values):
         return known[0] if known and base in ("add", "sub") and len(known) == 1 and torch.isinf(known[0][~torch.isnan(known[0])]).all() and base == "add" else None

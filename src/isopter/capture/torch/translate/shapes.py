@@ -26,7 +26,7 @@ def moved(rec: Recorder, call: Call, op: int, out: int = 0) -> Value:
     arguments = {k: v for k, v in call.arguments.items() if k != "self"}
 
     def run() -> Tensor:
-        made = call.func(value.fixed.expand(call["self"].shape), **arguments)
+        made = call.func(value.fixed.expand(call["self"].shape).contiguous(), **arguments)
         return made if isinstance(made, torch.Tensor) else made[out]
 
     return Data(op, rec.real(run))
@@ -132,6 +132,27 @@ def flip(rec: Recorder, call: Call) -> Value:
         n = rec.shape(op)[axis]
         op = moves.slice_axis(rec, op, axis, n - 1, -1, n, "flip") if n > 1 else op
     return moved(rec, call, op)
+
+
+@aten("rot90")
+def rot90(rec: Recorder, call: Call) -> int:
+    """Quarter turns in a plane of two axes: a transpose and flips."""
+    op, n = source_op(rec, call), call["self"].dim()
+    a, b = (d % n for d in call["dims"])
+    turns = int(call["k"]) % 4
+
+    def flipped(op: int, axis: int) -> int:
+        size = rec.shape(op)[axis]
+        return moves.slice_axis(rec, op, axis, size - 1, -1, size, "rot90") if size > 1 else op
+
+    if turns == 2:
+        return flipped(flipped(op, a), b)
+    if turns % 2:
+        order = list(range(n))
+        order[a], order[b] = b, a
+        op = moves.transpose(rec, op, order, "rot90")
+        op = flipped(op, a if turns == 1 else b)
+    return op
 
 
 @aten("roll")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+from torch import Tensor
+
 from isopter.capture.torch import moves
 from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
+from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Data, Value
 
 if TYPE_CHECKING:
@@ -31,8 +35,23 @@ def convolution(rec: Recorder, call: Call) -> int | list[Value]:
         "pad": _tuple(call["padding"], n),
         "groups": int(call["groups"]),
     }
+    if not call["transposed"]:
+        params |= _taps(rec, weight)
     kind = "conv_transpose" if call["transposed"] else "conv"
     return rec.emit(kind, shape_of(call), [source_op(rec, call, "input")], params, "convolution")
+
+
+def _taps(rec: Recorder, weight: Tensor) -> dict[str, object]:
+    """Which taps of a constant filter are not zero, if some are; filters that differ between channels are bounded by all of
+    them. More than 64 taps are taken as dense: their holes would cost more than they tell."""
+    known = constant(rec, weight)
+    if known is None:
+        return {}
+    nonzero = (known != 0).reshape(-1, *known.shape[2:])
+    used = nonzero.any(axis=0)
+    if used.all() or not used.any() or used.sum() > 64:
+        return {}
+    return {"taps": tuple(tuple(int(i) for i in t) for t in np.argwhere(used)), "same_taps": bool((nonzero == used).all())}
 
 
 @aten("max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "
@@ -106,8 +125,6 @@ def unfold(rec: Recorder, call: Call) -> int:
 
 def windows(rec: Recorder, op: int, axis: int, count: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
     """All windows of an axis, end to end: position ``i * kernel + t`` reads ``i * stride - pad + dilation * t``."""
-    import numpy as np
-
     pattern = (np.arange(kernel) * dilation - pad)[:, None]
     at = (np.arange(count)[:, None] * stride + pattern.T).ravel()
     index = np.where((at >= 0) & (at < rec.shape(op)[axis]), at, -1)
@@ -132,8 +149,6 @@ def tensor_unfold(rec: Recorder, call: Call) -> int:
 @aten("col2im")
 def fold(rec: Recorder, call: Call) -> int:
     """F.fold: bring the window axes beside the positions, then each output adds the window entries that lie on it."""
-    import numpy as np
-
     op = source_op(rec, call)
     shape = rec.shape(op)
     op = op if len(shape) == 3 else moves.reshape(rec, op, (1, *shape))
