@@ -77,7 +77,7 @@ def measure(name: str, size: int, repeats: int) -> dict[str, object]:
         if sys.stderr.isatty():
             print(f"{name}: {len(times['capture'])}/{repeats}", end="\r", file=sys.stderr)
     medians = {task: statistics.median(values) for task, values in times.items()}
-    return {"name": name, "size": size, "ops": len(graph.ops), "medians": medians}
+    return {"name": name, "size": size, "ops": len(graph.ops) - len(graph.inputs), "medians": medians}
 
 
 def tasks_of(model: nn.Module, shape: tuple[int, ...], graph: Graph) -> dict[str, Callable[[], object]]:

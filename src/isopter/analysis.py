@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +32,9 @@ class Analysis:
         self.graph = graph
         self.axes = axes
         self.name = name
-        self._fields: dict[tuple[int, int], Field] = {}
+        self._fields: dict[tuple[str, int], Field] = {}
         self._walks: dict[int, Walks] = {}
+        self._modules: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"graph": self.graph, "axes": self.axes, "name": self.name}
@@ -87,8 +89,11 @@ class Analysis:
                 return self._index[matches[0]]
             if matches:
                 raise UsageError(f"{key!r} matches {len(matches)} layers ({', '.join(matches[:4])}, ...). Use .match(pattern) for all of them.")
-        path = getattr(key, "_isopter_path", None)
-        if isinstance(path, str):
+        try:
+            path = self._modules.get(key)
+        except TypeError:  # what cannot be weakly referenced is no module
+            path = None
+        if path is not None:
             return self.find(path)
         raise LayerNotFound(key, self._index)
 
@@ -100,7 +105,7 @@ class Analysis:
 
     def __getitem__(self, key: object) -> Field:
         index = self.find(key)
-        return self._field(index, self._origin_of(index))
+        return self._field(index, self._origin_of(index), key if isinstance(key, str) and key in self._index else None)
 
     def __contains__(self, key: object) -> bool:
         try:
@@ -127,8 +132,9 @@ class Analysis:
             raise UsageError(f"{self.ops[index]} does not depend on the input {input!r}. Inputs: {', '.join(self.inputs)}.")
         return self._field(index, origin)
 
-    def _field(self, index: int, origin: int) -> Field:
-        return self._fields.setdefault((index, origin), Field(self._walk(origin), index, self.ops[index]))
+    def _field(self, index: int, origin: int, name: str | None = None) -> Field:
+        name = name or self.ops[index]
+        return self._fields.setdefault((name, origin), Field(self._walk(origin), index, name))
 
     def _walk(self, origin: int) -> Walks:
         if origin not in self._walks:
@@ -248,7 +254,9 @@ def analyze(
         raise UnsupportedOps(
             f"{len(opaque)} kinds of op have no rule: {'; '.join(opaque)}. Register rules with isopter.register, or drop strict=True to get bounds."
         )
-    analysis._walk(graph.inputs[0])
+    if callable(getattr(model, "named_modules", None)):
+        analysis._modules.update((module, path) for path, module in reversed(list(model.named_modules())) if path)
+    analysis._walk(graph.inputs[0])  # a wrong `axes` is an error now, not at the first question
     return analysis
 
 

@@ -30,17 +30,12 @@ class Isopter(click.Group):
         extra["standalone_mode"] = False
         try:
             status = super().main(args, prog_name, **extra)
-            sys.stdout.flush()
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "isopter"
             status = _complain(f"{error.format_message()} (see {path} --help)", USAGE)
         except (click.Abort, KeyboardInterrupt):
             status = _complain("interrupted.", 130)
-        except BrokenPipeError:
-            # whoever read the output has had enough; nothing may be flushed into the closed pipe at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = OK
         except Exception as error:
             status = _complain(*_explained(error))
         sys.exit(status if isinstance(status, int) else OK)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isopter.cli.main import emit
 from isopter.errors import UnsupportedOps, UsageError
 
 if TYPE_CHECKING:
@@ -97,18 +98,22 @@ def finite(value: float | None) -> float | str | None:
 def write(text: str, output: str | None) -> None:
     """The result, to standard output or whole to a file."""
     if output is None or output == "-":
-        out = sys.stdout
-        try:
-            out.write(text + "\n")
-        except UnicodeEncodeError:  # a terminal without the characters of the frame
-            encoding = out.encoding or "ascii"
-            plain = text.translate({0x2500: "-", 0x2026: "~", 0xB7: "|"})
-            out.write(plain.encode(encoding, "replace").decode(encoding) + "\n")
+        emit(_encodable(text, sys.stdout.encoding or "utf-8") + "\n")
         return
     try:
         _write_whole(Path(output), text + "\n")
     except OSError as error:
         raise UsageError(f"Cannot write {output}: {error.strerror or error}. Choose another file for -o.") from error
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """`text` with stand-ins for what a terminal's encoding lacks."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        plain = text.translate({0x2500: "-", 0x2026: "~", 0xB7: "|"})
+        return plain.encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -1,5 +1,6 @@
 """The entry point. Help and version are answered at once, before click or anything heavier is imported."""
 
+import os
 import sys
 
 HELP = """\
@@ -35,16 +36,25 @@ def main(args: list[str] | None = None, prog: str = "isopter") -> None:
     """Run the command line and exit with its status. `args` default to those of the process."""
     given = sys.argv[1:] if args is None else args
     if given in ([], ["-h"], ["--help"]):
-        sys.stdout.write(HELP)
+        emit(HELP)
         return
     if given == ["--version"]:
         from isopter import __version__
 
-        sys.stdout.write(f"isopter {__version__}\n")
+        emit(f"isopter {__version__}\n")
         return
     from isopter.cli.app import cli
 
     cli.main(args=given, prog_name=prog)
+
+
+def emit(text: str) -> None:
+    """Write to standard output. Where its reader has had enough (``| head``), quietly stop."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must go somewhere at exit
 
 
 if __name__ == "__main__":

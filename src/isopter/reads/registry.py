@@ -52,6 +52,12 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_RULES))
 
 
+def has_rule(kind: str) -> bool:
+    """Whether a kind has a rule, isopter's or a user's."""
+    _load()
+    return kind in _RULES
+
+
 def reads(graph: Graph, op: Op) -> Reads:
     """What `op` of `graph` reads, by the rule of its kind."""
     _load()

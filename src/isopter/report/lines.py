@@ -126,8 +126,9 @@ def _head(analysis: Analysis) -> str:
 def _foot(analysis: Analysis, chosen: Selection) -> Iterator[str]:
     fields = [field_of(analysis, index) for _, index in chosen.rows]
     if chosen.left_out:
-        what = "sees just what its input sees and is" if chosen.left_out == 1 else "see just what their input sees and are"
-        yield f"{_count(chosen.left_out, 'more op')} {what} left out; all_ops=True (--all) shows {'it' if chosen.left_out == 1 else 'them'}."
+        one = chosen.left_out == 1
+        what = "sees just what its input sees and is" if one else "see just what their input sees and are"
+        yield f"{_count(chosen.left_out, 'more op')} {what} left out; all_ops=True (--all) shows {'it' if one else 'them'}."
     if len(analysis.inputs) > 1:
         yield f"Fields are those over the input {printable(analysis.inputs[0])} unless the notes say otherwise."
     if any(phases(f.sizes_by_phase) for f in fields):

@@ -83,7 +83,7 @@ def call_arguments(model: nn.Module, given: Mapping[str, Any]) -> tuple[list[Any
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else "no message."
+    return lines[0][:300].rstrip(".") + "." if lines else "no message."
 
 
 def _record(model: nn.Module, inputs: Mapping[str, Any], training: bool, meta: bool, note: str = "") -> Graph:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from isopter.capture.torch.values import Data, Value, tensors_in
+from isopter.reads.registry import has_rule
 
 if TYPE_CHECKING:
     from isopter.capture.torch.recorder import Call, Recorder
@@ -46,7 +47,9 @@ def translate(rec: Recorder, call: Call) -> list[Value]:
     function = _TABLE.get(call.name)
     if function is None and is_pointwise(call.func):
         function = _TABLE["pointwise"]
-    result = function(rec, call) if function is not None else opaque(rec, call)
+    if function is None:
+        function = registered if has_rule(call.func._schema.name) else opaque
+    result = function(rec, call)
     if isinstance(result, list):
         return result
     value: Value = Data(result) if isinstance(result, int) else result
@@ -59,6 +62,13 @@ def is_pointwise(func: Any) -> bool:
         return True
     twin = getattr(torch.ops.aten, func._schema.name.removeprefix("aten::").removesuffix("_"), None)
     return twin is not None and any(torch.Tag.pointwise in getattr(twin, o).tags for o in twin.overloads()[:2])
+
+
+def registered(rec: Recorder, call: Call) -> list[Value]:
+    """An operator with a rule of the user's own (`isopter.register`): its kind is its name, its params its plain arguments."""
+    kind = call.func._schema.name
+    params = {k: v for k, v in call.arguments.items() if not tensors_in(v)}
+    return [Data(rec.emit(kind, tuple(out.shape), data_inputs(rec, call), params, kind.rpartition("::")[2])) for out in call.outs]
 
 
 def opaque(rec: Recorder, call: Call) -> list[Value]:
