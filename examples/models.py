@@ -3,7 +3,6 @@
 Layers are named as in torchvision where it has the network, and as in the paper elsewhere. Weights are random: a receptive
 field does not depend on them. Every factory can be called without arguments.
 """
-# ruff: noqa: D102
 
 from __future__ import annotations
 

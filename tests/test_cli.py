@@ -25,7 +25,7 @@ from isopter.report.table import render
 
 TEXT = "conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1, relu]*2"
 
-NET = '''
+NET = """
 import torch
 from torch import nn
 
@@ -86,18 +86,18 @@ number = 3
 
 class space:
     inner = Net
-'''
+"""
 
 THROW = '    raise ValueError("no weights here")'
 
-OPS = '''
+OPS = """
 import torch
 
 library = torch.library.Library("isopter_cli_test", "DEF")
 library.define("unknown(Tensor x) -> Tensor")
 library.impl("unknown", lambda x: torch.roll(x, 1, -1), "CPU")
 library.impl("unknown", lambda x: torch.empty_like(x), "Meta")
-'''
+"""
 
 
 @pytest.fixture(scope="session")

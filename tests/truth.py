@@ -12,7 +12,7 @@ import isopter as ip
 from isopter.analysis import Analysis
 from isopter.capture.torch.probe import STEPS, Prober
 from isopter.fields.extent import Progression
-from isopter.verify import reached, targets, with_rounding
+from isopter.verification import reached, targets, with_rounding
 
 
 @dataclass
@@ -52,7 +52,9 @@ def _truth(analysis, prober, watched, expected, axes, pixels):
         for name, block in changed.items():
             seen[name] = seen[name] | block if name in seen else block
         if probe >= 1 and all(
-            (expected[name] <= block.reshape(expected[name].shape)).all() for name, block in seen.items() if analysis[name].exactness == "exact"
+            (expected[name] <= block.reshape(expected[name].shape)).all()
+            for name, block in seen.items()
+            if analysis[name].exactness == "exact"
         ):
             break
     return seen
@@ -120,7 +122,7 @@ def check_plane(model: nn.Module, size: tuple[int, ...], *, grow: int = 3) -> tu
             continue
         unit = tuple(n // 2 for n in f.units)
         r = f.region(unit)
-        inside = all(0 < low and high < n for low, high, n in zip(r.lo, r.hi, f.input_shape, strict=True))
+        inside = all(low > 0 and high < n for low, high, n in zip(r.lo, r.hi, f.input_shape, strict=True))
         if not inside or r.unclipped is None:
             continue
         compared += 1

@@ -3,11 +3,10 @@
 The public names; each is imported when it is first used, so that ``isopter --help`` loads neither numpy nor a framework.
 """
 
-import sys
-
 TYPE_CHECKING = False  # typing's own, without the time to import typing
 if TYPE_CHECKING:
     from isopter.analysis import Analysis, analyze, load
+    from isopter.custom import register
     from isopter.errors import (
         CaptureError,
         GraphError,
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
         UnsupportedOps,
         UsageError,
     )
-    from isopter.register import register
-    from isopter.verify import Verification, verify
+    from isopter.verification import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -40,11 +38,11 @@ __all__ = [
 
 _HOMES = {
     "Analysis": "analysis",
-    "Verification": "verify",
+    "Verification": "verification",
     "analyze": "analysis",
     "load": "analysis",
-    "register": "register",
-    "verify": "verify",
+    "register": "custom",
+    "verify": "verification",
 }
 """The module of each public name that is no exception."""
 
@@ -61,15 +59,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(type(sys)):  # type: ignore[misc]
-    """Importing the modules `verify` and `register` binds their names here; the functions of that name are meant."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _HOMES and isinstance(value, type(sys)):
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -77,7 +77,7 @@ class Analysis:
     @cached_property
     def _index(self) -> dict[str, int]:
         index = {op.name: i for i, op in enumerate(self.graph.ops)}
-        return index | {name: i for name, i in self.graph.layers.items()}
+        return index | dict(self.graph.layers)
 
     def find(self, key: object) -> int:
         """The op index of a layer name, an op name, a module object or an index. Raises LayerNotFound with near names."""
@@ -88,7 +88,9 @@ class Analysis:
             if len(matches) == 1:
                 return self._index[matches[0]]
             if matches:
-                raise UsageError(f"{key!r} matches {len(matches)} layers ({', '.join(matches[:4])}, ...). Use .match(pattern) for all of them.")
+                raise UsageError(
+                    f"{key!r} matches {len(matches)} layers ({', '.join(matches[:4])}, ...). Use .match(pattern) for all of them."
+                )
         try:
             path = self._modules.get(key)
         except TypeError:  # what cannot be weakly referenced is no module
@@ -142,12 +144,16 @@ class Analysis:
         return self._walks[origin]
 
     def _axes(self, origin: int) -> tuple[int, ...] | None:
-        if self.axes is None or origin == self.graph.inputs[0]:
+        if self.axes is None or origin == self._inputs[0]:
             return self.axes
         return self.axes if max(self.axes) < len(self.graph.ops[origin].shape) else None
 
+    @cached_property
+    def _inputs(self) -> tuple[int, ...]:
+        return self.graph.inputs
+
     def _origin_of(self, index: int) -> int:
-        inputs = self.graph.inputs
+        inputs = self._inputs
         return next((o for o in inputs if self._walk(o).plan.depends(index)), inputs[0]) if len(inputs) > 1 else inputs[0]
 
     # ---- out ---------------------------------------------------------------------------------------------------------
@@ -213,16 +219,21 @@ def load(path: str | Path) -> Analysis:
         version = data["schema_version"]
     except FileNotFoundError:
         raise UsageError(f"There is no file {path}.") from None
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no analysis written by isopter ({type(error).__name__}: {error}). Write one with analysis.to_json(path).") from error
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is no analysis written by isopter ({type(error).__name__}: {error}). Write one with analysis.to_json(path)."
+        ) from error
     if version != SCHEMA_VERSION:
         raise UsageError(f"{path} has schema_version {version}; this isopter reads {SCHEMA_VERSION}. Write it again with this version.")
     try:
-        graph = check(graph_from_dict(data["graph"]))
-        axes = tuple(data["axes"]) if data["axes"] is not None else None
-        return Analysis(graph, axes, data["name"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        graph, axes, name = check(graph_from_dict(data["graph"])), data["axes"], data["name"]
+        if not isinstance(name, str) or not (axes is None or (isinstance(axes, list) and all(type(a) is int for a in axes))):
+            raise ValueError("its name must be text, its axes whole numbers")
+        analysis = Analysis(graph, tuple(axes) if axes is not None else None, name)
+        analysis._walk(graph.inputs[0])
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UsageError(f"{path} is damaged: {error}. Write it again with analysis.to_json(path).") from error
+    return analysis
 
 
 def analyze(
@@ -267,7 +278,9 @@ def _axes(axes: str | Sequence[int] | None, graph: Graph) -> tuple[int, ...] | N
     rank = len(graph.ops[graph.inputs[0]].shape)
     if isinstance(axes, str):
         if not axes or len(axes) > rank:
-            raise UsageError(f"axes={axes!r} names {len(axes)} axes, but the input has {rank}. Example: axes='hw', or indices such as (2, 3).")
+            raise UsageError(
+                f"axes={axes!r} names {len(axes)} axes, but the input has {rank}. Example: axes='hw', or indices such as (2, 3)."
+            )
         return tuple(range(rank - len(axes), rank))
     return tuple(int(a) for a in axes)
 

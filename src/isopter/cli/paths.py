@@ -20,9 +20,7 @@ MAX_DIGITS = 24
 """Longer counts are shortened beside their bars; the total, and JSON, keep every digit."""
 
 
-def run(
-    model: str, layer: str, size: str | None, axis: int, form: str | None, output: str | None, training: bool, axes: str | None
-) -> int:
+def run(model: str, layer: str, size: str | None, axis: int, form: str | None, output: str | None, training: bool, axes: str | None) -> int:
     """Print the distribution of field sizes over paths."""
     field = analysis_of(model, size, axes, training)[layer]
     found = field.paths(axis)

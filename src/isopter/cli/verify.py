@@ -21,7 +21,7 @@ def run(
 ) -> int:
     """Probe the model; 1 where it and the analysis disagree."""
     from isopter.capture.dispatch import is_torch
-    from isopter.verify import verify
+    from isopter.verification import verify
 
     loaded = loaded_model(model)
     if not is_torch(loaded):

@@ -36,7 +36,7 @@ class Progression:
 
     @property
     def period(self) -> int:
-        return self.lo.shape[self.carrier]
+        return int(self.lo.shape[self.carrier])
 
     @property
     def stride(self) -> Fraction:
@@ -163,18 +163,14 @@ def _gather(
     return values.reshape([next(sizes) if axis in outs else 1 for axis in range(len(shape_out))]), jump
 
 
-def _static(
-    axis_map: AxisMap, values: Ints, axis: int, n_out: int, n_in: int, space: bool, reduce: np.ufunc, fill: np.int64
-) -> Ints:
+def _static(axis_map: AxisMap, values: Ints, axis: int, n_out: int, n_in: int, space: bool, reduce: np.ufunc, fill: np.int64) -> Ints:
     """Another axis than the carrier. If it is space too, its borders do not exist; else it is finite as it stands."""
     if space and values.shape[axis] == 1 and axis_map.plane is not None:
         return values
     return gather_axis(axis_map, values, axis, n_out, n_in, reduce, fill)
 
 
-def _step(
-    values: Ints, axis: int, plane: Periodic, jump: int, reduce: np.ufunc, fill: np.int64, same: bool
-) -> tuple[Ints, int]:
+def _step(values: Ints, axis: int, plane: Periodic, jump: int, reduce: np.ufunc, fill: np.int64, same: bool) -> tuple[Ints, int]:
     """The carrier through a periodic map: output i reads positions plane.taps(i) of a progression."""
     if same:
         return values, jump

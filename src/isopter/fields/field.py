@@ -131,7 +131,7 @@ class Field:
 
     @property
     def exactness(self) -> Exactness:
-        """"exact", or "bound" / "data_dependent": the field may be smaller than said, never larger."""
+        """ "exact", or "bound" / "data_dependent": the field may be smaller than said, never larger."""
         return self._walks.plan.exactness[self._op]
 
     @property
@@ -143,7 +143,7 @@ class Field:
 
     @property
     def basis(self) -> Literal["plane", "input"]:
-        """"plane", or "input" where size and start hold for this input size only; `why_no_plane` says why."""
+        """ "plane", or "input" where size and start hold for this input size only; `why_no_plane` says why."""
         return "input" if self.why_no_plane else "plane"
 
     @property
@@ -239,7 +239,9 @@ class Field:
         for low, high in zip(boxes.lo, boxes.hi, strict=True):
             at = tuple(index[self.unit_axes.index(a)] if a in self.unit_axes and low.shape[a] > 1 else slice(None) for a in range(low.ndim))
             lo.append(int(low[at].min()))
-            at = tuple(index[self.unit_axes.index(a)] if a in self.unit_axes and high.shape[a] > 1 else slice(None) for a in range(high.ndim))
+            at = tuple(
+                index[self.unit_axes.index(a)] if a in self.unit_axes and high.shape[a] > 1 else slice(None) for a in range(high.ndim)
+            )
             hi.append(int(high[at].max()))
         if any(low >= high for low, high in zip(lo, hi, strict=True)):
             lo, hi = [0] * len(lo), [0] * len(hi)
@@ -267,7 +269,9 @@ class Field:
         """
         index = self._checked(unit)
         if not clip and not self._walks.plane_is_pullable(self._op):
-            raise UsageError(f"{self.name} has no field on the plane ({self.why_no_plane or 'it is unbounded or regrouped'}). Use clip=True.")
+            raise UsageError(
+                f"{self.name} has no field on the plane ({self.why_no_plane or 'it is unbounded or regrouped'}). Use clip=True."
+            )
         plan = self._walks.plan
         patch = walk.pull(plan, self._op, walk.unit(plan, self._op, index), context=self._walks.whole(self._op, context), clip=clip)
         if patch is None:
@@ -276,7 +280,7 @@ class Field:
             patch = patch.expand(axis, plan.graph.ops[plan.origin].shape[axis])
         others = tuple(a for a in range(patch.mask.ndim) if a not in plan.axes)
         order = np.argsort(np.argsort(plan.axes))
-        return Support(patch.mask.any(axis=others).transpose(order), tuple(patch.origin[a] for a in plan.axes))
+        return Support(np.asarray(patch.mask.any(axis=others)).transpose(order), tuple(patch.origin[a] for a in plan.axes))
 
     def projective(self, pixel: Sequence[int], *, context: bool = False) -> Bools:
         """Which of this layer's units input pixel `pixel` can reach: a boolean array of shape `units`."""
@@ -287,7 +291,9 @@ class Field:
         return reached
 
     def _checked(self, unit: Sequence[int]) -> tuple[int, ...]:
-        return _checked_index(unit, self.units, f"unit of {self.name}, which has {self.units} units (tensor {self.shape}, axes {self.unit_axes})")
+        return _checked_index(
+            unit, self.units, f"unit of {self.name}, which has {self.units} units (tensor {self.shape}, axes {self.unit_axes})"
+        )
 
     # ---- why -----------------------------------------------------------------------------------------------------
 

@@ -97,9 +97,7 @@ def make_plan(graph: Graph, origin: int, axes: tuple[int, ...] | None = None) ->
         level[target] = min(at for _, at in found)
         edges[target] = tuple(replace(e, local=at == level[target]) for e, at in found)
         context[target] = any(context[e.source] or not e.local for e in edges[target] or ())
-        exactness[target] = max(
-            (worst for e, _ in found for worst in (exactness[e.source], e.relation.exactness)), key=ORDER.index
-        )
+        exactness[target] = max((worst for e, _ in found for worst in (exactness[e.source], e.relation.exactness)), key=ORDER.index)
 
     units = tuple(
         tuple(a for a, n in enumerate(op.shape) if carried is not None and carries_space(carried[a], n))

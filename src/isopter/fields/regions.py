@@ -35,9 +35,13 @@ def regions(plan: Plan, context: bool) -> list[Boxes | None]:
             before = boxes[edge.source]
             assert before is not None
             shape_in = ops[edge.source].shape
-            read = before if edge.plain else Boxes(
-                tuple(gather(edge.relation, a, shape_in, op.shape, np.minimum, EMPTY) for a in before.lo),
-                tuple(gather(edge.relation, a, shape_in, op.shape, np.maximum, -EMPTY) for a in before.hi),
+            read = (
+                before
+                if edge.plain
+                else Boxes(
+                    tuple(gather(edge.relation, a, shape_in, op.shape, np.minimum, EMPTY) for a in before.lo),
+                    tuple(gather(edge.relation, a, shape_in, op.shape, np.maximum, -EMPTY) for a in before.hi),
+                )
             )
             boxes[target] = _union(boxes[target], read)
     return boxes

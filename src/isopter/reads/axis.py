@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 NOTHING = np.iinfo(np.int64).min
 """An entry of a `Periodic` pattern that reads nothing (a hole of a transposed convolution)."""
@@ -177,5 +178,5 @@ def blank_of(axis_map: AxisMap, n_out: int, n_in: int) -> npt.NDArray[np.bool_] 
         case Span(lo, hi):
             blank = hi <= lo
         case _:
-            blank = (table_of(axis_map, n_out, n_in) < 0).all(axis=1)
+            blank = np.asarray((table_of(axis_map, n_out, n_in) < 0).all(axis=1))
     return blank if blank.any() else None

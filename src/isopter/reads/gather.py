@@ -59,7 +59,8 @@ def gather_axis(axis_map: AxisMap, values: Array, axis: int, n_out: int, n_in: i
         where = blank.reshape([-1 if a == axis else 1 for a in range(values.ndim)])
         return np.where(where, np.asarray(fill, values.dtype), values)
     if isinstance(axis_map, Whole):
-        return reduce.reduce(values, axis=axis, keepdims=True)
+        whole: Array = reduce.reduce(values, axis=axis, keepdims=True)
+        return whole
     if isinstance(axis_map, Span):
         return _reduce_spans(axis_map, values, axis, n_in, reduce, fill)
     return _reduce_rows(table_of(axis_map, n_out, n_in), values, axis, reduce, fill)
@@ -98,7 +99,8 @@ def _reduce_rows(rows: Ints, values: Array, axis: int, reduce: np.ufunc, fill: o
     padded = np.concatenate([values, edge], axis=axis)
     if rows.shape[1] == 1:
         return padded.take(rows[:, 0], axis=axis)
-    return reduce.reduce(padded.take(rows, axis=axis), axis=axis + 1)
+    reduced: Array = reduce.reduce(padded.take(rows, axis=axis), axis=axis + 1)
+    return reduced
 
 
 def _reduce_spans(spans: Span, values: Array, axis: int, n_in: int, reduce: np.ufunc, fill: object) -> Array:

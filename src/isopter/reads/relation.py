@@ -40,6 +40,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """Output axes `outs` follow input axes `ins` by `map`; more than one on a side only for Regroup and Table."""
+
     outs: tuple[int, ...]
     ins: tuple[int, ...]
     map: AxisMap | Regroup | Table

@@ -61,7 +61,7 @@ def scatter(relation: Relation, patch: Patch, shape_in: Shape, shape_out: Shape,
         patch = _without(relation.unread, patch, shape_out)
     links = relation.links
     linked = [axis for link in links for axis in link.outs]
-    mask = patch.mask.any(axis=tuple(a for a in range(len(shape_out)) if a not in linked))
+    mask: Bools = np.asarray(patch.mask.any(axis=tuple(a for a in range(len(shape_out)) if a not in linked)))
     kept = sorted(linked)
     mask = mask.transpose([kept.index(a) for a in linked])
     origin, full = [patch.origin[a] for a in linked], [patch.full[a] for a in linked]
@@ -119,7 +119,7 @@ def _pull_axis(axis_map: AxisMap, block: Patch, axis: int, n_out: int, n_in: int
     if n_in == 0:
         return None
     if isinstance(axis_map, Whole):
-        return block.mask.any(axis=axis, keepdims=True), [0], [True]
+        return np.asarray(block.mask.any(axis=axis, keepdims=True)), [0], [True]
     if block.full[axis]:
         if not clip and axis_map.plane is not None and not isinstance(axis_map, Span):
             return block.mask, [0], [True]
@@ -171,7 +171,8 @@ def _flat_positions(origin: tuple[int, ...], shape: Shape, sizes: Shape) -> Ints
 
 def _place(flat: Bools, rows: Ints, at: int, sizes_in: Shape) -> Pulled:
     """Put flattened cells (first axis) at the positions `rows` of the input group, as axes `at`.. of the result."""
-    used = rows[(rows != -1) & flat.reshape(len(flat), -1).any(axis=1)[:, None]]
+    chosen = (rows != -1) & np.asarray(flat.reshape(len(flat), -1).any(axis=1))[:, None]
+    used = rows[chosen]
     if not used.size:
         return None
     coordinates = []
@@ -187,7 +188,6 @@ def _place(flat: Bools, rows: Ints, at: int, sizes_in: Shape) -> Pulled:
     index = np.zeros(used.shape, np.int64)
     for c, low, n in zip(coordinates, lo, shape, strict=True):
         index = index * n + (c - low)
-    chosen = (rows != -1) & flat.reshape(len(flat), -1).any(axis=1)[:, None]
     local[chosen] = index
     for column in local.T:
         valid = column >= 0

@@ -34,7 +34,9 @@ def recurrent(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[s
     for last in outs[1:]:
         shape = tuple(last.shape)
         axes = tuple(a for a in range(data.dim()) if a != 1 - time or data.dim() == 2)
-        summary = rec.emit("reduce", tuple(n for a, n in enumerate(data.shape) if a not in axes), [source.op], {"axes": axes, "keepdim": False}, name)
+        summary = rec.emit(
+            "reduce", tuple(n for a, n in enumerate(data.shape) if a not in axes), [source.op], {"axes": axes, "keepdim": False}, name
+        )
         if data.dim() == 3:
             summary = rec.emit("reshape", (1, shape[1], 1), [summary], {}, name)
         rec.learn(last, Data(rec.emit("pointwise", shape, [summary], {}, name)))
@@ -115,7 +117,7 @@ def take_along(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[
     source, index, axis = bound["input"], bound["indices"], bound.get("dim")
     if axis is None:
         source, index, axis = source.reshape(-1), index.reshape(-1), 0
-    sizes = list(torch.broadcast_shapes(*([*t.shape[:axis], 1, *(t.shape[axis + 1 :] if axis != -1 else ())] for t in (source, index))))
+    sizes = list(np.broadcast_shapes(*([*t.shape[:axis], 1, *(t.shape[axis + 1 :] if axis != -1 else ())] for t in (source, index))))
     both = []
     for tensor in (source, index):
         sizes[axis] = tensor.shape[axis]

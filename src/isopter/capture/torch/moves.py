@@ -153,6 +153,22 @@ def reshape(rec: Recorder, op: int, shape: Shape, source: str = "view") -> int:
     return op if rec.shape(op) == shape else rec.emit("reshape", shape, [op], {}, source)
 
 
+def unsqueeze(rec: Recorder, op: int, axis: int, source: str = "unsqueeze") -> int:
+    """A new axis of length 1 before `axis`. Which axis is the new one is said: among axes of length 1 it could not be told."""
+    shape = rec.shape(op)
+    pairs = tuple((a + (a >= axis), a) for a in range(len(shape)))
+    return rec.emit("reshape", (*shape[:axis], 1, *shape[axis:]), [op], {"pairs": pairs}, source)
+
+
+def squeeze(rec: Recorder, op: int, axes: set[int], source: str = "squeeze") -> int:
+    """Without these axes of length 1."""
+    shape = rec.shape(op)
+    kept = [a for a in range(len(shape)) if a not in axes]
+    if len(kept) == len(shape):
+        return op
+    return rec.emit("reshape", tuple(shape[a] for a in kept), [op], {"pairs": tuple(enumerate(kept))}, source)
+
+
 def transpose(rec: Recorder, op: int, order: list[int], source: str = "permute") -> int:
     """`op` with its axes in another order."""
     if order == list(range(len(order))):

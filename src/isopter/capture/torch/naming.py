@@ -55,9 +55,9 @@ def finish(recorder: Recorder, trace: Trace) -> Graph:
             name = path if k == 0 else f"{path}:{k}"
             layers[name], calls[name] = new[old], (path, at)
     for name, old in trace.outputs.items():
-        at = next((at for at, op in returned.items() if op == old), None)
-        if name not in layers and at is not None:
-            calls[name] = ("", at)
+        position = next((at for at, op in returned.items() if op == old), None)
+        if name not in layers and position is not None:
+            calls[name] = ("", position)
         layers.setdefault(name, new[old])
     outputs = tuple(dict.fromkeys(new[op] for op in trace.outputs.values()))
     issues = tuple(Issue(where, what, uses) for (what, where), uses in recorder.issues.items())

@@ -48,7 +48,14 @@ class Prober:
     """A copy of a model, ready to be perturbed."""
 
     def __init__(
-        self, model: nn.Module, size: tuple[int, ...] | None, inputs: Any, *, weights: str = "positive", training: bool = False, seed: int = 0
+        self,
+        model: nn.Module,
+        size: tuple[int, ...] | None,
+        inputs: Any,
+        *,
+        weights: str = "positive",
+        training: bool = False,
+        seed: int = 0,
     ) -> None:
         if weights not in ("positive", "as-is"):
             raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
@@ -66,7 +73,9 @@ class Prober:
         self.tensors = tensors_in(self.given)
         self.batched = True
 
-    def changed(self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int) -> dict[str, Bools]:
+    def changed(
+        self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
+    ) -> dict[str, Bools]:
         """For each target, which units change when each pixel of input tensor `origin` does: shape (pixels, *units)."""
         name, step = STEPS[probe]
         base = [self._baseline(t, name) for t in self.tensors]
@@ -77,7 +86,13 @@ class Prober:
         return {key: np.concatenate(blocks) if blocks else np.zeros((0,), np.bool_) for key, blocks in found.items()}
 
     def _run_chunk(
-        self, targets: Mapping[str, Target], base: list[Tensor], origin: int, axes: tuple[int, ...], chunk: Sequence[tuple[int, ...]], step: float
+        self,
+        targets: Mapping[str, Target],
+        base: list[Tensor],
+        origin: int,
+        axes: tuple[int, ...],
+        chunk: Sequence[tuple[int, ...]],
+        step: float,
     ) -> dict[str, Bools]:
         if self.batched and len(chunk) > 1:
             with contextlib.suppress(_NotSeparable, RuntimeError, ValueError, IndexError, TypeError):
@@ -87,7 +102,13 @@ class Prober:
         return {key: np.concatenate([row[key] for row in rows]) for key in targets}
 
     def _batch(
-        self, targets: Mapping[str, Target], base: list[Tensor], origin: int, axes: tuple[int, ...], chunk: Sequence[tuple[int, ...]], step: float
+        self,
+        targets: Mapping[str, Target],
+        base: list[Tensor],
+        origin: int,
+        axes: tuple[int, ...],
+        chunk: Sequence[tuple[int, ...]],
+        step: float,
     ) -> dict[str, Bools]:
         """All pixels of the chunk as one batch, after an unperturbed sample that must stay as it was."""
         if any(t.dim() < 2 or t.shape[0] != 1 for t in base):
@@ -177,10 +198,10 @@ def make_positive(model: nn.Module, generator: torch.Generator) -> None:
             noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
             parameter.copy_((noise / fan_in).to(parameter.dtype))
         for module in model.modules():
-            if isinstance(getattr(module, "running_mean", None), Tensor):
-                module.running_mean.zero_()
-            if isinstance(getattr(module, "running_var", None), Tensor):
-                module.running_var.fill_(1.0)
+            for name, rest in (("running_mean", 0.0), ("running_var", 1.0)):
+                statistic = getattr(module, name, None)
+                if isinstance(statistic, Tensor):
+                    statistic.fill_(rest)
 
 
 def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[int, ...], step: float) -> Tensor:

@@ -10,6 +10,7 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ class Call:
         return self.arguments[key]
 
     def get(self, key: str, default: Any = None) -> Any:
+        """An argument, or `default` where it is absent or None."""
         value = self.arguments.get(key)
         return default if value is None else value
 
@@ -46,7 +48,7 @@ class Recorder(TorchDispatchMode):
     """Records ops while active. `meta` False runs the model on real data (for control flow that depends on values)."""
 
     def __init__(self, weights: Sequence[Tensor], owned: Sequence[Tensor], meta: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.issues: Counter[tuple[str, str]] = Counter()
         self.path: list[str] = [""]
@@ -108,6 +110,7 @@ class Recorder(TorchDispatchMode):
         return len(self.ops) - 1
 
     def shape(self, op: int) -> tuple[int, ...]:
+        """Shape of an op's result."""
         return self.ops[op].shape
 
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
@@ -115,7 +118,8 @@ class Recorder(TorchDispatchMode):
         from isopter.capture.torch import moves
 
         if isinstance(value, Data):
-            fixed = self.real(lambda: view(value.fixed.expand(parent.shape))) if value.fixed is not None else None
+            known = value.fixed
+            fixed = self.real(lambda: view(known.expand(parent.shape))) if known is not None else None
             return Data(moves.by_execution(self, value.op, tuple(parent.shape), view, shape, "view"), fixed)
         return Const(self.real(lambda: view(value.real))) if isinstance(value, Const) else value
 
@@ -128,6 +132,7 @@ class Recorder(TorchDispatchMode):
             self.paused = before
 
     def issue(self, what: str) -> None:
+        """Note something the reader of the result must know, here in the model."""
         self.issues[(what, self.path[-1] or "the model itself")] += 1
 
     # ---- the dispatch --------------------------------------------------------------------------------------------
@@ -160,7 +165,8 @@ class Recorder(TorchDispatchMode):
             value = self.value(t)
             if isinstance(value, Const):
                 return value.real
-            return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cpu" if t.device.type == "meta" else t.device)
+            device = "cpu" if t.device.type == "meta" else t.device
+            return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
 
         real_kwargs = {k: torch.device("cpu") if k == "device" and v is not None and v.type == "meta" else v for k, v in kwargs.items()}
         out = self.real(lambda: func(*_map(args, concrete), **_map(real_kwargs, concrete)))
@@ -250,7 +256,7 @@ class Recorder(TorchDispatchMode):
         root = chain[-1]
         root.version += 1
         state.value, state.version = value, root.version
-        for child, parent in zip(chain, chain[1:], strict=False):
+        for child, parent in pairwise(chain):
             assert child.view is not None
             parent.value = moves.overlay(self, parent, child.view, child.value)
             parent.version = root.version
@@ -297,7 +303,21 @@ class FunctionRecorder(TorchFunctionMode):
 
 
 _SHAPE_ONLY = frozenset(
-    ["zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros", "new_ones", "new_empty", "new_full", "new_empty_strided", "is_same_size"]
+    [
+        "zeros_like",
+        "ones_like",
+        "empty_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+        "randint_like",
+        "new_zeros",
+        "new_ones",
+        "new_empty",
+        "new_full",
+        "new_empty_strided",
+        "is_same_size",
+    ]
 )
 """Calls that look at a tensor's shape only: their result is a constant whatever the tensor holds."""
 

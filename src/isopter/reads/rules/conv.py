@@ -44,9 +44,7 @@ def conv_transpose(site: Site) -> Reads:
     """
     p = site.params
     maps: dict[int, AxisMap | None] = {1: groups(site)}
-    for axis, (kernel, stride, dilation, pad) in enumerate(
-        zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2
-    ):
+    for axis, (kernel, stride, dilation, pad) in enumerate(zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2):
         maps[axis] = Spread(kernel, stride, dilation, pad)
     return ((along(len(site.shape), maps),),)
 

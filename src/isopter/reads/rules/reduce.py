@@ -44,9 +44,5 @@ def _group(channels: int, groups: int) -> AxisMap:
 @rule("softmax", "sort", "fourier")
 def mix(site: Site) -> Reads:
     """Every output along `axes` reads the whole of them. Exact. The output may be of another length (top-k, real FFT)."""
-    return (along_whole(site),)
-
-
-def along_whole(site: Site) -> tuple[Relation, ...]:
-    ndim = len(site.shape)
-    return (along(ndim, dict.fromkeys(site.params["axes"], Whole()), unread=site.params.get("unread")),)
+    maps = dict.fromkeys(site.params["axes"], Whole())
+    return ((along(len(site.shape), maps, unread=site.params.get("unread")),),)

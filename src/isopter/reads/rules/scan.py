@@ -36,9 +36,7 @@ def recurrent(site: Site) -> Reads:
         first = (one({time: Whole()}),)
     else:
         ahead = np.arange(features) >= features // 2
-        first = tuple(
-            Relation(one({time: causal(steps, reverse)}).links, unread=ahead != reverse) for reverse in (False, True)
-        )
+        first = tuple(Relation(one({time: causal(steps, reverse)}).links, unread=ahead != reverse) for reverse in (False, True))
     states = (Relation((Link((1 - time,), (1,), Same()),)),) if len(site.shape) == 3 else (Relation(()),)
     return (first, *(states for _ in site.inputs[1:]))
 

@@ -11,7 +11,12 @@ from isopter.reads.relation import Link, Reads, Relation, Table, along, linked, 
 
 @rule("reshape")
 def reshape(site: Site) -> Reads:
-    """The same elements in row-major order under another shape. Exact."""
+    """The same elements in row-major order under another shape. Exact.
+
+    `pairs` (optional: output axis, input axis) says which axes stay when others of length 1 come or go.
+    """
+    if "pairs" in site.params:
+        return ((linked(site.params["pairs"]),),)
     return ((regroup(site.inputs[0], site.shape),),)
 
 
@@ -54,7 +59,7 @@ def _fold(position: np.ndarray, n: int, mode: str) -> np.ndarray:
     match mode:
         case "reflect":
             turned = np.abs(position) % max(2 * (n - 1), 1)
-            return np.minimum(turned, 2 * (n - 1) - turned)
+            return np.asarray(np.minimum(turned, 2 * (n - 1) - turned))
         case "replicate":
             return position.clip(0, n - 1)
         case _:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from isopter.capture.torch.values import Data, Value, tensors_in
 from isopter.reads.registry import has_rule
@@ -17,7 +16,8 @@ from isopter.reads.registry import has_rule
 if TYPE_CHECKING:
     from isopter.capture.torch.recorder import Call, Recorder
 
-Translator = Callable[["Recorder", "Call"], list[Value] | Value | int]
+Translated = list[Value] | Value | int
+Translator = Callable[["Recorder", "Call"], Translated]
 """Emits ops for a call and returns the value of each tensor the call returned (one value: the same for all)."""
 
 _TABLE: dict[str, Translator] = {}
@@ -93,11 +93,8 @@ def source_op(rec: Recorder, call: Call, name: str = "self") -> int:
 
 
 def shape_of(call: Call) -> tuple[int, ...]:
+    """Shape of the call's first output."""
     return tuple(call.outs[0].shape)
-
-
-def is_data(rec: Recorder, tensor: object) -> bool:
-    return isinstance(tensor, Tensor) and rec.op_of(tensor) is not None
 
 
 @functools.cache

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isopter.capture.torch import moves
-from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
+from isopter.capture.torch.translate import Translated, aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.values import Const, Data, State, Value
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def constant(rec: Recorder, tensor: object) -> np.ndarray | None:
 
 
 @aten("index _unsafe_index index_select gather take_along_dim take")
-def index(rec: Recorder, call: Call) -> int | list[Value]:
+def index(rec: Recorder, call: Call) -> Translated:
+    """Reading at constant positions, or at positions that values decide."""
     source = call["self"]
     if rec.op_of(source) is None:  # a table of constants looked up by data (embedding): own position of the index
         return lookup(rec, call)
@@ -54,7 +55,9 @@ def _positive(at: np.ndarray | None, n: int) -> np.ndarray:
     return np.where(at < 0, at + n, at).astype(np.int64).reshape(-1)
 
 
-def _index(rec: Recorder, op: int, source: Tensor, indices: list[Tensor | None], known: list[np.ndarray | None], out: tuple[int, ...]) -> int:
+def _index(
+    rec: Recorder, op: int, source: Tensor, indices: list[Tensor | None], known: list[np.ndarray | None], out: tuple[int, ...]
+) -> int:
     """``x[:, i, j]`` with arrays i, j: one axis by one list is a take; several are a table over just those axes."""
     arrays: list[np.ndarray] = []
     axes: list[int] = []
@@ -101,7 +104,7 @@ def chosen(rec: Recorder, call: Call) -> list[Value]:
 
 
 @aten("embedding")
-def lookup(rec: Recorder, call: Call) -> int | list[Value]:
+def lookup(rec: Recorder, call: Call) -> Translated:
     """A table of weights looked up by data: each output row reads its own index."""
     inputs = data_inputs(rec, call)
     out = shape_of(call)
@@ -115,14 +118,14 @@ def lookup(rec: Recorder, call: Call) -> int | list[Value]:
 
 
 @aten("index_put _index_put_impl index_copy index_add scatter scatter_add")
-def put(rec: Recorder, call: Call) -> int | list[Value]:
+def put(rec: Recorder, call: Call) -> Translated:
     """Writing or adding at constant positions. Where several writes meet, the last one stays, as on a CPU."""
     listed = call["indices"] if isinstance(call.get("indices"), list) else [call["index"]]
     known = [constant(rec, i) for i in listed if i is not None]
     if any(k is None for k in known) or call.get("reduce") is not None:
         return opaque(rec, call)
     at = iter(known)
-    real = [None if i is None else torch.from_numpy(np.ascontiguousarray(next(at))) for i in listed]
+    real: list[Any] = [None if i is None else torch.from_numpy(np.ascontiguousarray(next(at))) for i in listed]
     written = next(call[k] for k in ("values", "src", "source", "value") if k in call.arguments)
     base, new = rec.op_of(call["self"]), rec.op_of(written) if isinstance(written, Tensor) else None
     shape = tuple(call["self"].shape)

@@ -146,14 +146,16 @@ def matmul(rec: Recorder, call: Call) -> int | list[Value]:
         pattern = _nonzero(rec, tensor)
         if pattern is not None and tensor.dim() > 1:
             params[f"{side}_pattern"] = pattern
+    results: list[int] = []
     if inputs:
         shape = two if not (left.dim() == right.dim() == 1) else (1, 1)
         op = moves.reshape(rec, rec.emit("matmul", shape, inputs, params, call.name), out)
+        results.append(op)
     bias = call["self"] if call.name in ("addmm", "baddbmm", "addmv") else None
     added = rec.op_of(bias) if bias is not None else None
     if added is None:
-        return op
-    return rec.emit("pointwise", out, [op, added] if inputs else [added], {}, call.name)
+        return results[0]
+    return rec.emit("pointwise", out, [*results, added], {}, call.name)
 
 
 def _nonzero(rec: Recorder, tensor: Tensor) -> np.ndarray | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,36 +36,56 @@ def _unread(fixed: Tensor) -> np.ndarray:
 
 
 def _fixed(rec: Recorder, call: Call) -> Tensor | None:
-    """Entries of the result that are known: -inf where a mask of -inf is added, 0 where a constant 0 multiplies."""
-    base = call.name
-    if base not in _KEEPS_KNOWN:
+    """Entries of the result that are known whatever the input: -inf under a mask of -inf, 0 under a factor of 0.
+
+    Arithmetic with NaN for "unknown" finds the rest, where every operand has known entries.
+    """
+    function = _ARITHMETIC.get(call.name)
+    if function is None or call.get("alpha", 1) != 1:
         return None
-    operands = [call[k] for k in ("self", "other") if k in call.arguments]
-    values = [rec.value(o) if isinstance(o, Tensor) else None for o in operands]
-    consts = [c for o in operands if (c := constant(rec, o)) is not None and c.dtype.kind in "fiub"]
-    known = [v.fixed for v in values if isinstance(v, Data) and v.fixed is not None]
-    unknown = any(isinstance(v, Data) and v.fixed is None for v in values)
-    if base in ("add", "sub") and any(np.isinf(c).any() for c in consts if c.dtype.kind == "f"):
-        c = torch.from_numpy(np.ascontiguousarray(consts[0]))
-        off = torch.where(torch.isinf(c), -c if base == "sub" and isinstance(values[1], Const) else c, torch.nan).double()
-        return rec.real(lambda: off if not known else torch.where(torch.isnan(off), known[0], off))
-    scalars = [np.asarray(o) for o in operands if isinstance(o, int | float) and not isinstance(o, bool)]
-    if base == "mul" and any((c == 0).any() for c in [*consts, *scalars]):
-        c = torch.from_numpy(np.ascontiguousarray([*consts, *scalars][0]))
-        return rec.real(lambda: torch.where(c == 0, 0.0, torch.nan if not known else known[0] * c).double())
-    if not known or unknown or any(v is not None and not isinstance(v, Data | Const) for v in values):
-        return known[0] if known and base in ("add", "sub") and len(known) == 1 and torch.isinf(known[0][~torch.isnan(known[0])]).all() and base == "add" else None
-    if base in _UNARY:
-        arguments = {k: v for k, v in call.arguments.items() if k != "self" and not isinstance(v, Tensor)}
-        return rec.real(lambda: call.func(known[0], **arguments)) if not call.func._schema.is_mutable else None
-    if base in ("mul", "div", "add", "sub"):
-        others = [v.fixed if isinstance(v, Data) else v.real.double() if isinstance(v, Const) else o for v, o in zip(values, operands, strict=True)]
-        return rec.real(lambda: getattr(torch, base)(*others))
-    return None
+    operands = [_entries(rec, call[k]) for k in ("self", "other") if k in call.arguments]
+    return rec.real(lambda: _combine(call.name, function, operands)) if any(o is not None for o in operands) else None
 
 
-_UNARY = frozenset(("relu", "neg", "exp"))
-_KEEPS_KNOWN = frozenset(("add", "sub", "mul", "div", *_UNARY))
+def _combine(name: str, function: Any, operands: list[Tensor | None]) -> Tensor | None:
+    unknown = torch.tensor(torch.nan, dtype=torch.float64)
+    settles: Callable[[Tensor], Tensor] | None = {"add": torch.isinf, "sub": torch.isinf, "mul": _is_zero}.get(name)
+    settled = [settles is not None and o is not None and bool(settles(o).any()) for o in operands]
+    if not any(settled) and any(o is None for o in operands):
+        return None
+    values = [unknown if o is None else o for o in operands]
+    result: Tensor = function(*values)
+    if settles is not None:
+        for position, value in enumerate(values):
+            decided = -value if name == "sub" and position == 1 else value
+            result = torch.where(settles(value), decided, result)
+    return None if torch.isnan(result).all() else result
+
+
+def _is_zero(tensor: Tensor) -> Tensor:
+    return tensor == 0
+
+
+def _entries(rec: Recorder, operand: object) -> Tensor | None:
+    """What is known of an operand, in float64 with NaN for the unknown; None if nothing is."""
+    if isinstance(operand, int | float):
+        return torch.tensor(float(operand), dtype=torch.float64)
+    value = rec.value(operand) if isinstance(operand, Tensor) else None
+    if isinstance(value, Data):
+        return value.fixed
+    known = constant(rec, operand)
+    return None if known is None or known.dtype.kind not in "fiub" else torch.from_numpy(np.ascontiguousarray(known)).double()
+
+
+_ARITHMETIC: dict[str, Any] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "relu": torch.relu,
+    "neg": torch.neg,
+    "exp": torch.exp,
+}
 
 
 @aten("masked_fill")
@@ -110,7 +131,9 @@ def _where_fixed(rec: Recorder, call: Call, condition: np.ndarray) -> Tensor | N
     sides = [constant(rec, call[k]) if isinstance(call[k], Tensor) else np.asarray(call[k]) for k in ("self", "other")]
     if all(s is None for s in sides):
         return None
-    both = [torch.tensor(torch.nan, dtype=torch.float64) if s is None else torch.from_numpy(np.ascontiguousarray(s)).double() for s in sides]
+    both = [
+        torch.tensor(torch.nan, dtype=torch.float64) if s is None else torch.from_numpy(np.ascontiguousarray(s)).double() for s in sides
+    ]
     return rec.real(lambda: torch.where(torch.from_numpy(np.ascontiguousarray(condition)), *both))
 
 

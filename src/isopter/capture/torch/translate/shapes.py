@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 def moved(rec: Recorder, call: Call, op: int, out: int = 0) -> Value:
     """The value of a call that only moves positions: its known entries move alike."""
     value = rec.value(call["self"])
-    if not isinstance(value, Data) or value.fixed is None:
+    known = value.fixed if isinstance(value, Data) else None
+    if known is None:
         return Data(op)
     arguments = {k: v for k, v in call.arguments.items() if k != "self"}
 
     def run() -> Tensor:
-        made = call.func(value.fixed.expand(call["self"].shape).contiguous(), **arguments)
+        made = call.func(known.expand(call["self"].shape).contiguous(), **arguments)
         return made if isinstance(made, torch.Tensor) else made[out]
 
     return Data(op, rec.real(run))
@@ -39,12 +40,24 @@ def identity(rec: Recorder, call: Call) -> Value:
     return rec.value(call["self"])
 
 
-@aten("view _unsafe_view reshape _reshape_alias unsqueeze squeeze flatten unflatten reshape_copy view_copy unsqueeze_copy squeeze_copy "
-      "atleast_2d")  # fmt: skip
+@aten("unsqueeze unsqueeze_copy")
+def unsqueeze(rec: Recorder, call: Call) -> Value:
+    return moved(rec, call, moves.unsqueeze(rec, source_op(rec, call), call["dim"] % len(shape_of(call))))
+
+
+@aten("squeeze squeeze_copy")
+def squeeze(rec: Recorder, call: Call) -> Value:
+    shape = rec.shape(source_op(rec, call))
+    dims = call.get("dim", range(len(shape)))
+    axes = {d % max(len(shape), 1) for d in ([dims] if isinstance(dims, int) else dims)}
+    return moved(rec, call, moves.squeeze(rec, source_op(rec, call), {a for a in axes if shape and shape[a] == 1}))
+
+
+@aten("view _unsafe_view reshape _reshape_alias flatten unflatten reshape_copy view_copy")
 def reshape(rec: Recorder, call: Call) -> Value:
     source = call["self"]
     if call.outs[0].numel() != source.numel() or call.outs[0].dtype != source.dtype:
-        return _executed(rec, call)
+        return _execute(rec, call)
     return moved(rec, call, moves.reshape(rec, source_op(rec, call), shape_of(call), call.name.removeprefix("_")))
 
 
@@ -80,7 +93,7 @@ def select(rec: Recorder, call: Call) -> Value:
     axis = call["dim"] % call["self"].dim()
     index = int(call["index"]) % call["self"].shape[axis]
     op = moves.slice_axis(rec, source_op(rec, call), axis, index, 1, 1, "select")
-    return moved(rec, call, moves.reshape(rec, op, shape_of(call), "select"))
+    return moved(rec, call, moves.squeeze(rec, op, {axis}, "select"))
 
 
 @aten("split split_with_sizes unsafe_split unsafe_split_with_sizes chunk tensor_split split_copy unbind unbind_copy unsafe_chunk")
@@ -92,14 +105,18 @@ def split(rec: Recorder, call: Call) -> list[Value]:
     for index, out in enumerate(call.outs):
         count = 1 if gone else out.shape[axis]
         piece = moves.slice_axis(rec, op, axis, start, 1, count, call.name)
-        values.append(moved(rec, call, moves.reshape(rec, piece, tuple(out.shape), call.name), index))
+        values.append(moved(rec, call, moves.squeeze(rec, piece, {axis}, call.name) if gone else piece, index))
         start += count
     return values
 
 
 @aten("diagonal as_strided view_as_real view_as_complex real imag diagonal_copy as_strided_copy trace_copy")
-def _executed(rec: Recorder, call: Call) -> Value:
-    """A view of another kind: run it on positions. (Complex numbers and reinterpretations of bytes are bounded.)"""
+def executed(rec: Recorder, call: Call) -> Value:
+    """A view of another kind: run it on positions. (Reinterpretations of bytes are bounded.)"""
+    return _execute(rec, call)
+
+
+def _execute(rec: Recorder, call: Call) -> Value:
     source = call["self"]
     arguments = {k: v for k, v in call.arguments.items() if k != "self"}
     if source.is_complex() or call.outs[0].is_complex() or call.outs[0].dtype != source.dtype:
@@ -192,17 +209,12 @@ def cat(rec: Recorder, call: Call) -> Value:
         op = rec.op_of(tensor)
         size = 1 if stacked else tensor.shape[axis]
         if op is not None and size:
-            shape = (*tensor.shape[:axis], 1, *tensor.shape[axis:]) if stacked else tensor.shape
-            inputs.append(moves.reshape(rec, op, tuple(shape), call.name))
+            inputs.append(moves.unsqueeze(rec, op, axis, call.name) if stacked else op)
             offsets.append(at)
         at += size
     if inputs == [] or (len(inputs) == 1 and rec.shape(inputs[0]) == out):
         return Data(inputs[0]) if inputs else Const(rec.real(lambda: torch.zeros(out)))
-    values = [rec.value(t) for t in tensors]
     op = rec.emit("concat", out, inputs, {"axis": axis, "offsets": tuple(offsets)}, call.name)
-    if all(isinstance(v, Data) and v.fixed is not None for v in values):
-        fixed = rec.real(lambda: call.func([v.fixed.expand(t.shape) for v, t in zip(values, tensors, strict=True)], axis))  # type: ignore[union-attr]
-        return Data(op, fixed)
     return Data(op)
 
 

@@ -81,7 +81,11 @@ def adaptive_pool(rec: Recorder, call: Call) -> int:
       "_upsample_bilinear2d_aa _upsample_bicubic2d_aa")  # fmt: skip
 def resample(rec: Recorder, call: Call) -> int:
     name = call.name.removeprefix("_").removeprefix("upsample_")
-    mode = next(m for key, m in (("nearest_exact", "nearest-exact"), ("nearest", "nearest"), ("cubic", "cubic"), ("linear", "linear")) if key in name)
+    mode = next(
+        m
+        for key, m in (("nearest_exact", "nearest-exact"), ("nearest", "nearest"), ("cubic", "cubic"), ("linear", "linear"))
+        if key in name
+    )
     factors = call.get("scale_factors") or [call.get(k) for k in ("scales_d", "scales_h", "scales", "scales_w") if k in call.arguments]
     n = len(shape_of(call)) - 2
     factors = list(factors) if len(factors) == n else [None] * n
@@ -100,7 +104,9 @@ def pad(rec: Recorder, call: Call) -> int:
     before = [0] * len(shape_of(call))
     for k in range(len(pads) // 2):
         before[-1 - k] = int(pads[2 * k])
-    mode = {"c": "constant", "re": "reflect", "rp": "replicate"}["c" if call.name[0] == "c" else "re" if "reflection" in call.name else "rp"]
+    mode = {"c": "constant", "re": "reflect", "rp": "replicate"}[
+        "c" if call.name[0] == "c" else "re" if "reflection" in call.name else "rp"
+    ]
     return rec.emit("pad", shape_of(call), [source_op(rec, call)], {"before": tuple(before), "mode": mode}, "pad")
 
 

@@ -56,6 +56,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """Nothing missed, nothing in excess, and something checked."""
         return self.missed == 0 and self.excess == 0 and self.checked > 0
 
     def __repr__(self) -> str:
@@ -63,7 +64,11 @@ class Verification:
             f"{'ok' if self.ok else 'FAILED'}: {self.checked:,} pairs of pixel and unit compared "
             f"({len(self.pixels)} pixels, {len(self.layers)} layers), {self.missed} missed, {self.excess} in excess"
         )
-        wrong = [f"  {v.name}: {v.missed} missed, {v.excess} in excess of {v.checked:,}" for v in self.layers if v.missed or (v.excess and v.exact)]
+        wrong = [
+            f"  {v.name}: {v.missed} missed, {v.excess} in excess of {v.checked:,}"
+            for v in self.layers
+            if v.missed or (v.excess and v.exact)
+        ]
         return "\n".join([head, *wrong[:20]])
 
 
