@@ -149,9 +149,11 @@ def targets(analysis: Analysis, layers: Sequence[str] | None) -> dict[str, Targe
     patterns = [layers] if isinstance(layers, str) else layers
     names = None if patterns is None else {n for p in patterns for n in (analysis.match(p) or (p,)) if analysis.find(n) >= 0}
     found: dict[str, Target] = {}
+    seen: set[int] = set()
     for name, op in graph.layers.items():
-        if (names is not None and name not in names) or name not in graph.calls:
+        if (names is not None and name not in names) or name not in graph.calls or op in seen:
             continue
+        seen.add(op)
         units = next((w.plan.units[op] for w in map(analysis._walk, graph.inputs) if w.plan.depends(op)), ())
         found[name] = Target(*graph.calls[name], graph.ops[op].shape, units)
     if not found:

@@ -82,7 +82,10 @@ def batch_norm(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[
     names = ("input", "running_mean", "running_var", "weight", "bias", "training")
     bound = dict(zip(names, args, strict=False)) | dict(kwargs)
     value = rec.value(bound["input"])
-    if bound.get("training") or not rec.meta or not isinstance(value, Data) or bound.get("running_mean") is None:
+    others = [bound.get(name) for name in ("running_mean", "running_var", "weight", "bias")]
+    if bound.get("training") or not rec.meta or not isinstance(value, Data) or others[0] is None:
+        return NotImplemented
+    if any(rec.op_of(t) is not None for t in others if t is not None):
         return NotImplemented
     out = rec.real(lambda: torch.empty_like(rec.argument(bound["input"])))
     rec.learn(out, Data(rec.emit("pointwise", tuple(out.shape), [value.op], {}, "batch_norm")))

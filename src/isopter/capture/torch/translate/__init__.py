@@ -49,11 +49,25 @@ def translate(rec: Recorder, call: Call) -> list[Value]:
         function = _TABLE["pointwise"]
     if function is None:
         function = registered if has_rule(call.func._schema.name) else opaque
+    before = len(rec.ops)
     result = function(rec, call)
-    if isinstance(result, list):
-        return result
-    value: Value = Data(result) if isinstance(result, int) else result
-    return [value] * len(call.outs)
+    if not isinstance(result, list):
+        value: Value = Data(result) if isinstance(result, int) else result
+        result = [value] * len(call.outs)
+    return result if call.name in FORGETS or not _overlooked(rec, call, before, result) else opaque(rec, call)
+
+
+FORGETS = frozenset(
+    "copy zero fill uniform normal_ random exponential cauchy log_normal geometric bernoulli_ set_ slice_scatter select_scatter "
+    "diagonal_scatter as_strided_scatter index_put _index_put_impl index_copy scatter where cat concat".split()
+)
+"""Calls that rightly drop data: what they overwrite, or leave out."""
+
+
+def _overlooked(rec: Recorder, call: Call, before: int, values: list[Value]) -> bool:
+    """Whether a translator left a data argument unread (a norm whose scale is computed from the input): never guess."""
+    used = {i for op in rec.ops[before:] for i in op.inputs} | {v.op for v in values if isinstance(v, Data)}
+    return any(op not in used for op in data_inputs(rec, call))
 
 
 def is_pointwise(func: Any) -> bool:
