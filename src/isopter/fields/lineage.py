@@ -27,9 +27,10 @@ class Factor:
 Axis = tuple[Factor, ...]
 
 
-def carries_space(axis: Axis, size: int) -> bool:
-    """Whether stepping along an axis of this size moves in space."""
-    return any(f.space and (f.size > 1 or size == 1) for f in axis)
+def carries_space(axis: Axis) -> bool:
+    """Whether stepping along an axis moves in space: a space factor has length, or leads (an upsampled map of one pixel)."""
+    lead = next((f for f in axis if f.space or f.size > 1), None)
+    return (lead is not None and lead.space) or any(f.space and f.size > 1 for f in axis)
 
 
 def follow(relation: Relation, axes: Sequence[Axis], shape_in: Shape, shape_out: Shape) -> list[Axis]:
@@ -48,7 +49,7 @@ def collapses_space(relation: Relation, axes: Sequence[Axis], shape_in: Shape, s
         link = relation.link_in(axis)
         gone = link is None or (isinstance(link.map, Whole) and all(shape_out[o] == 1 for o in link.outs))
         pooled = link is not None and n > 1 and all(shape_out[o] == 1 for o in link.outs)
-        if (gone or pooled) and carries_space(axes[axis], n):
+        if (gone or pooled) and carries_space(axes[axis]):
             return True
     return False
 
@@ -59,7 +60,7 @@ def _follow_link(link: Link, axes: Sequence[Axis], shape_in: Shape, sizes: Shape
         return split(join([f for axis in sources for f in axis]), sizes)
     if len(sources) == len(sizes) and all(shape_in[i] == n for i, n in zip(link.ins, sizes, strict=True)):
         return sources
-    space = any(carries_space(axes[i], shape_in[i]) for i in link.ins)
+    space = any(carries_space(axes[i]) for i in link.ins)
     return [(Factor(n, space),) for n in sizes]
 
 

@@ -100,7 +100,7 @@ def make_plan(graph: Graph, origin: int, axes: tuple[int, ...] | None = None) ->
         exactness[target] = max((worst for e, _ in found for worst in (exactness[e.source], e.relation.exactness)), key=ORDER.index)
 
     units = tuple(
-        tuple(a for a, n in enumerate(op.shape) if carried is not None and carries_space(carried[a], n))
+        tuple(a for a in range(len(op.shape)) if carried is not None and carries_space(carried[a]))
         for op, carried in zip(graph.ops, lineage, strict=True)
     )
     return Plan(graph, origin, axes, tuple(edges), units, tuple(context), tuple(exactness))
