@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import CASES, INTEGER
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from networks import Network, networks
 from torch import nn
-from truth import check, check_plane
 
 import isopter as ip
+from cases import CASES, INTEGER
 from isopter.graph import Graph
 from isopter.reads.registry import kinds
+from networks import Network, networks
+from truth import check, check_plane
 
 COUNT = int(os.environ.get("ISOPTER_NETWORKS", "60"))
 SHARDS = 4
@@ -30,7 +30,10 @@ LEFT_OUT = {"constant_output"}
 """Returns nothing that depends on the input."""
 
 
-@pytest.mark.parametrize(("name", "factory", "size"), [c for c in CASES if c[0] not in {*INTEGER, *LEFT_OUT}], ids=lambda v: v if isinstance(v, str) else "")
+ALONE = [pytest.param(*case, id=case[0]) for case in CASES if case[0] not in {*INTEGER, *LEFT_OUT}]
+
+
+@pytest.mark.parametrize(("name", "factory", "size"), ALONE)
 def test_every_operation_alone(name: str, factory: Callable[[], nn.Module], size: tuple[int, ...]) -> None:
     model = factory().eval()
     analysis = ip.analyze(model, size)

@@ -263,7 +263,8 @@ def analyze(
     opaque = [str(issue) for issue in graph.issues if issue.what.startswith("No rule")]
     if strict and opaque:
         raise UnsupportedOps(
-            f"{len(opaque)} kinds of op have no rule: {'; '.join(opaque)}. Register rules with isopter.register, or drop strict=True to get bounds."
+            f"{len(opaque)} kinds of op have no rule: {'; '.join(opaque)}. "
+            "Register rules with isopter.register, or drop strict=True to get bounds."
         )
     if callable(getattr(model, "named_modules", None)):
         analysis._modules.update((module, path) for path, module in reversed(list(model.named_modules())) if path)

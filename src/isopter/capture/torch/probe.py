@@ -198,7 +198,6 @@ class Prober:
         return torch.rand(tensor.shape, generator=self.generator, dtype=torch.float64) + 0.5
 
 
-
 class _NotSeparable(Exception):
     """Samples of a batch influence each other, or the batch is not the first axis."""
 

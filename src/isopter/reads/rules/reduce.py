@@ -6,7 +6,7 @@ import numpy as np
 
 from isopter.reads.axis import AxisMap, Span, Whole
 from isopter.reads.registry import Site, rule
-from isopter.reads.relation import Reads, Relation, along, linked
+from isopter.reads.relation import Reads, along, linked
 
 
 @rule("reduce")

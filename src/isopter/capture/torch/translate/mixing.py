@@ -123,11 +123,23 @@ def bounded(rec: Recorder, call: Call) -> list[Value]:
 # ---- products ---------------------------------------------------------------------------------------------------------
 
 
+_FACTORS = (
+    ("mat1", "mat2"),
+    ("batch1", "batch2"),
+    ("self", "mat2"),
+    ("self", "vec"),
+    ("mat", "vec"),
+    ("self", "tensor"),
+    ("self", "other"),
+    ("input", "weight"),
+)
+"""What the two factors of a product are called, call by call."""
+
+
 @aten("mm bmm addmm baddbmm mv dot addmv linalg_matmul matmul addbmm vdot linear")
 def matmul(rec: Recorder, call: Call) -> int | list[Value]:
     """(.., i, k) @ (.., k, j), with vectors as matrices of one column or row. A bias that is data is added after."""
-    names = next(pair for pair in (("mat1", "mat2"), ("batch1", "batch2"), ("self", "mat2"), ("self", "vec"), ("mat", "vec"), ("self", "tensor"),
-                                   ("self", "other"), ("input", "weight")) if all(n in call.arguments for n in pair))  # fmt: skip
+    names = next(pair for pair in _FACTORS if all(n in call.arguments for n in pair))
     left, right = (call[n] for n in names)
     if call.name in ("addbmm", "linear"):
         return opaque(rec, call)
