@@ -433,6 +433,9 @@ def _draw_interpolate(choose: Choose, shape: Shape) -> Args:
 def _interpolate(
     shape: Shape, mode: str, size: Shape | None, scale: Shape | None, align: bool | None, antialias: bool, recompute: bool | None
 ) -> nn.Module:
+    width = size[-1] if size is not None else math.floor(shape[-1] * scale[-1]) if scale is not None else 1
+    if antialias and width == 1:
+        raise Illegal  # PyTorch 2.13 returns the first row for every row of an antialiased map one pixel wide
     return Lambda(
         lambda x: F.interpolate(
             x, size=size, scale_factor=scale, mode=mode, align_corners=align, recompute_scale_factor=recompute, antialias=antialias
@@ -477,6 +480,9 @@ def _draw_pad(choose: Choose, shape: Shape) -> Args:
 
 
 def _pad(shape: Shape, mode: str, pad: Shape, value: float | None) -> nn.Module:
+    sides = zip(reversed(shape[1:]), pad[::2], pad[1::2], strict=False)
+    if mode == "circular" and any(n + min(low, 0) + min(high, 0) < max(low, high) for n, low, high in sides):
+        raise Illegal  # PyTorch would wrap around memory it never wrote
     return Lambda(lambda x: F.pad(x, pad, mode, value))
 
 
@@ -753,13 +759,16 @@ def _draw_norm(choose: Choose, shape: Shape) -> Args:
 
 
 def _norm(shape: Shape, how: str, groups: int) -> nn.Module:
+    """A norm beside a skip: alone, its mean over the map is 0 whatever the input, and pooling after it would read nothing."""
+    if how == "channel":
+        return Lambda(lambda x, norm: x + norm(x.movedim(1, -1)).movedim(-1, 1), norm=nn.LayerNorm(shape[0]))
     if how == "group":
-        return nn.GroupNorm(groups, shape[0])
-    if how == "instance":
-        return {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[len(shape) - 1](shape[0], affine=True)
-    if how == "layer":
-        return nn.LayerNorm(shape)
-    return Lambda(lambda x, norm: norm(x.movedim(1, -1)).movedim(-1, 1), norm=nn.LayerNorm(shape[0]))
+        norm: nn.Module = nn.GroupNorm(groups, shape[0])
+    elif how == "instance":
+        norm = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[len(shape) - 1](shape[0], affine=True)
+    else:
+        norm = nn.LayerNorm(shape)
+    return Lambda(lambda x, norm: x + norm(x), norm=norm)
 
 
 def _draw_global(choose: Choose, shape: Shape) -> Args:
@@ -785,7 +794,8 @@ def _draw_softmax(choose: Choose, shape: Shape) -> Args:
 
 
 def _softmax(shape: Shape, axis: int, times_input: bool) -> nn.Module:
-    return Lambda(lambda x: x.softmax(axis) * (x + 1) if times_input else x.softmax(axis))
+    # Alone, its sum along the axis is 1 whatever the input: pooling after it would read nothing.
+    return Lambda(lambda x: x.softmax(axis) * (x + 1) if times_input else x.softmax(axis) + x)
 
 
 def _draw_axis_linear(choose: Choose, shape: Shape) -> Args:

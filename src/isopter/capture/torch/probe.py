@@ -233,7 +233,11 @@ def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[i
     for axis, index in zip(axes, pixel, strict=True):
         at[axis] = slice(index, index + 1)
     moved = tensor.clone()
-    moved[tuple(at)] += step if tensor.is_floating_point() else 1
+    if tensor.is_floating_point():  # unlike in every channel: norms and softmax over channels do not see an equal shift
+        spread = torch.rand(moved[tuple(at)].shape, generator=torch.Generator().manual_seed(3), dtype=tensor.dtype) + 0.5
+        moved[tuple(at)] += step * spread
+    else:
+        moved[tuple(at)] += 1
     return moved
 
 
