@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import operator
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -283,7 +284,9 @@ def _axes(axes: str | Sequence[int] | None, graph: Graph) -> tuple[int, ...] | N
                 f"axes={axes!r} names {len(axes)} axes, but the input has {rank}. Example: axes='hw', or indices such as (2, 3)."
             )
         return tuple(range(rank - len(axes), rank))
-    return tuple(int(a) for a in axes)
+    if not isinstance(axes, Sequence) or any(isinstance(a, bool) or not hasattr(a, "__index__") for a in axes):
+        raise UsageError(f"axes={axes!r} must be letters such as 'hw', or a tuple of indices such as (2, 3).")
+    return tuple(operator.index(a) for a in axes)
 
 
 def as_mapping(inputs: Any) -> Mapping[str, Any] | Sequence[Any]:

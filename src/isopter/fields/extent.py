@@ -83,6 +83,8 @@ def extents(plan: Plan, context: bool) -> list[tuple[Extent, ...] | None]:
 
 def _through(value: Extent, edge: Edge, plan: Plan) -> Extent:
     """One value through one edge."""
+    if isinstance(value, NoPlane) and _reads_all_space(edge, plan):
+        return Unbounded()
     if not isinstance(value, Progression):
         return value
     ops, relation = plan.graph.ops, edge.relation
@@ -113,6 +115,13 @@ def _through(value: Extent, edge: Edge, plan: Plan) -> Extent:
     if unread is not None:
         lo, hi = np.where(unread, EMPTY, lo), np.where(unread, -EMPTY, hi)
     return Progression(carrier_out, jump, lo, hi)
+
+
+def _reads_all_space(edge: Edge, plan: Plan) -> bool:
+    """Whether every output reads the whole of every axis that carries space: a fully connected layer on a flattened map."""
+    space = plan.units[edge.source]
+    links = [edge.relation.link_in(axis) for axis in space]
+    return bool(space) and all(link is None or isinstance(link.map, Whole) for link in links)
 
 
 def _varies(unread: np.ndarray, axis: int, ndim: int) -> bool:
