@@ -286,7 +286,7 @@ def _axes(axes: str | Sequence[int] | None, graph: Graph) -> tuple[int, ...] | N
         return tuple(range(rank - len(axes), rank))
     if not isinstance(axes, Sequence) or any(isinstance(a, bool) or not hasattr(a, "__index__") for a in axes):
         raise UsageError(f"axes={axes!r} must be letters such as 'hw', or a tuple of indices such as (2, 3).")
-    return tuple(operator.index(a) for a in axes)
+    return tuple(operator.index(a) for a in axes if not isinstance(a, str))
 
 
 def as_mapping(inputs: Any) -> Mapping[str, Any] | Sequence[Any]:

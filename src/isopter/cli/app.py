@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 import isopter
-from isopter.cli.main import HELP
+from isopter.cli.plain import HELP
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isopter.cli.main import emit
+from isopter.cli.plain import emit
 from isopter.errors import UnsupportedOps, UsageError
 
 if TYPE_CHECKING:

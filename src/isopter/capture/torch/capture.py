@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import inspect
 import random
 import warnings
@@ -16,20 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isopter.capture.torch.naming import finish
+from isopter.capture.torch.naming import Trace, finish
 from isopter.capture.torch.recorder import FunctionRecorder, NeedsValues, Recorder
+from isopter.capture.torch.tape import map_tensors
 from isopter.capture.torch.values import tensors_in
 from isopter.errors import CaptureError
 from isopter.graph import Graph, check
-
-
-@dataclasses.dataclass(slots=True)
-class Trace:
-    """What the forward pass told besides the ops: which tensors (by position) left which module call, and the model's outputs."""
-
-    layers: dict[str, dict[int, int]]
-    outputs: dict[str, int]
-    inputs: dict[str, int]
 
 
 def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = False) -> Graph:
@@ -93,7 +84,7 @@ def _record(model: nn.Module, inputs: Mapping[str, Any], training: bool, meta: b
     trace = Trace({}, {}, {})
     given: dict[str, Any] = {}
     for name, item in inputs.items():
-        given[name] = _map_tensors(item, lambda t: _input(t, device))
+        given[name] = map_tensors(item, lambda t: _input(t, device))
         for k, tensor in enumerate(tensors_in(given[name])):
             label = name if k == 0 else f"{name}.{k}"
             recorder.input(tensor, label)
@@ -116,17 +107,6 @@ def _input(tensor: Tensor, device: torch.device) -> Tensor:
         return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
     real = tensor if tensor.device.type != "meta" else torch.rand(tensor.shape).to(tensor.dtype)
     return real.detach().clone().to(device)
-
-
-def _map_tensors(item: Any, change: Any) -> Any:
-    if isinstance(item, Tensor):
-        return change(item)
-    if isinstance(item, dict):
-        return {k: _map_tensors(v, change) for k, v in item.items()}
-    if isinstance(item, list | tuple):
-        mapped = [_map_tensors(v, change) for v in item]
-        return type(item)(*mapped) if hasattr(item, "_fields") else type(item)(mapped)
-    return item
 
 
 def _named_outputs(output: Any, recorder: Recorder) -> dict[str, int]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isopter.capture.torch.tape import Tape, map_tensors
 from isopter.capture.torch.values import Const, Data, Weight, tensors_in
 
-if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Recorder
 
-
-def recurrent(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def recurrent(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``lstm(input, (h, c), weights, bias, layers, dropout, train, bidirectional, batch_first)``; GRU and RNN with h alone."""
     if kwargs or len(args) != 9 or not isinstance(args[0], Tensor):  # packed sequences: step by step
         return NotImplemented
@@ -24,7 +22,7 @@ def recurrent(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[s
     source = rec.value(data)
     if not isinstance(source, Data):
         return NotImplemented
-    outs = rec.real(lambda: func(*_arguments(rec, args)))
+    outs = rec.real(lambda: func(*map_tensors(args, rec.argument)))
     time = 1 if batch_first and data.dim() == 3 else 0
     inputs = [source.op, *(v.op for v in map(rec.value, states) if isinstance(v, Data))]
     name = func.__name__
@@ -43,7 +41,7 @@ def recurrent(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[s
     return outs
 
 
-def pad(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def pad(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Circular padding as one op: PyTorch writes it as copies of slices."""
     bound = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | dict(kwargs)
     if bound.get("mode") != "circular" or min(bound["pad"], default=0) < 0:  # cropping and wrapping at once: as copies
@@ -51,7 +49,7 @@ def pad(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
     value = rec.value(bound["input"])
     if not isinstance(value, Data):
         return NotImplemented
-    out = rec.real(lambda: func(*_arguments(rec, args), **kwargs))
+    out = rec.real(lambda: func(*map_tensors(args, rec.argument), **kwargs))
     ndim, pads = out.dim(), list(bound["pad"])
     before = [0] * ndim
     for k in range(len(pads) // 2):
@@ -60,7 +58,7 @@ def pad(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
     return out
 
 
-def linear(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def linear(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A linear layer with weights is one contraction of the last axis, whatever the rank."""
     bound = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs)
     values = [rec.value(t) for t in (bound["input"], bound["weight"])]
@@ -71,13 +69,13 @@ def linear(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str,
         return NotImplemented
     if bound["input"].dim() < 2 or not isinstance(values[1], Weight):
         return NotImplemented
-    out = rec.real(lambda: func(*_arguments(rec, args), **{k: rec.argument(v) if isinstance(v, Tensor) else v for k, v in kwargs.items()}))
+    out = rec.real(lambda: func(*map_tensors(args, rec.argument), **map_tensors(kwargs, rec.argument)))
     op = rec.emit("matmul", tuple(out.shape), [values[0].op], {"operands": ("left",)}, "linear")
     rec.learn(out, Data(op))
     return out
 
 
-def batch_norm(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def batch_norm(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """In evaluation a scale per channel. (Taken whole because PyTorch's own meta kernel for it is the slowest of all.)"""
     names = ("input", "running_mean", "running_var", "weight", "bias", "training")
     bound = dict(zip(names, args, strict=False)) | dict(kwargs)
@@ -92,7 +90,7 @@ def batch_norm(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[
     return out
 
 
-def item(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def item(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``x[[0, 2]]`` and ``x[[0, 2]] = y``: a list in the index becomes a real tensor before PyTorch makes a meta one of it."""
     index = args[1]
     parts = index if isinstance(index, tuple) else (index,)
@@ -102,7 +100,7 @@ def item(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, A
     return func(args[0], parts if isinstance(index, tuple) else parts[0], *args[2:])
 
 
-def literal(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def literal(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``torch.tensor([3, 0], device=x.device)``: a constant, so its numbers are kept, where the meta device would drop them."""
     if not rec.meta:
         return NotImplemented
@@ -114,7 +112,7 @@ def literal(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str
     return func(*args, **{k: v for k, v in kwargs.items() if k != "device"})
 
 
-def take_along(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+def take_along(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A gather with broadcasting (and a device check that the recorder must go around)."""
     bound = dict(zip(("input", "indices", "dim"), args, strict=False)) | dict(kwargs)
     source, index, axis = bound["input"], bound["indices"], bound.get("dim")
@@ -128,13 +126,7 @@ def take_along(rec: Recorder, func: Any, args: tuple[Any, ...], kwargs: Mapping[
     return torch.gather(both[0], axis, both[1])
 
 
-def _arguments(rec: Recorder, args: Any) -> Any:
-    if isinstance(args, Tensor):
-        return rec.argument(args)
-    return type(args)(_arguments(rec, a) for a in args) if isinstance(args, list | tuple) else args
-
-
-Handler = Callable[["Recorder", Any, tuple[Any, ...], Mapping[str, Any]], Any]
+Handler = Callable[[Tape, Any, tuple[Any, ...], Mapping[str, Any]], Any]
 
 HANDLERS: dict[Any, Handler] = {
     **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), recurrent),

@@ -19,7 +19,7 @@ from isopter.capture.torch.values import Const, Data, State, Value, Weight
 from isopter.reads.axis import NOTHING
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Recorder
+    from isopter.capture.torch.tape import Tape
 
 Shape = tuple[int, ...]
 View = Callable[[Tensor], Tensor]
@@ -68,7 +68,7 @@ def slices_of(view: View, shape: Shape) -> Slices | None:
     return Slices(tuple(start), tuple(step), tuple(count), tuple(order))
 
 
-def by_execution(rec: Recorder, op: int, shape: Shape, view: View, out: Shape, source: str) -> int:
+def by_execution(rec: Tape, op: int, shape: Shape, view: View, out: Shape, source: str) -> int:
     """Emit the view of `op` (whose tensor has shape `shape`)."""
     found = rec.real(lambda: slices_of(view, shape))
     if found is None:
@@ -83,7 +83,7 @@ def by_execution(rec: Recorder, op: int, shape: Shape, view: View, out: Shape, s
     return reshape(rec, transpose(rec, op, used + rest, source), out, source)
 
 
-def overlay(rec: Recorder, parent: State, view: View, value: Value) -> Value:
+def overlay(rec: Tape, parent: State, view: View, value: Value) -> Value:
     """The parent's value once `value` has been written through `view`."""
     shape, before = tuple(parent.tensor.shape), parent.value
     found = rec.real(lambda: slices_of(view, shape))
@@ -118,7 +118,7 @@ def overlay(rec: Recorder, parent: State, view: View, value: Value) -> Value:
     return Data(rec.emit("overlay", shape, inputs, params, "setitem"))
 
 
-def _place(rec: Recorder, op: int, found: Slices, shape: Shape) -> int:
+def _place(rec: Tape, op: int, found: Slices, shape: Shape) -> int:
     """A written value back at its place in the parent: axes in the parent's order, then spread over the slices."""
     used = [a for a in found.order if a is not None]
     keep = [o for o, a in enumerate(found.order) if a is not None]
@@ -147,20 +147,20 @@ def _is_reshape(view: View, shape: Shape) -> bool:
 # ---- the small emitters every translation shares ----------------------------------------------------------------------
 
 
-def reshape(rec: Recorder, op: int, shape: Shape, source: str = "view") -> int:
+def reshape(rec: Tape, op: int, shape: Shape, source: str = "view") -> int:
     """`op` under another shape; nothing is emitted if it has it already."""
     shape = tuple(shape)
     return op if rec.shape(op) == shape else rec.emit("reshape", shape, [op], {}, source)
 
 
-def unsqueeze(rec: Recorder, op: int, axis: int, source: str = "unsqueeze") -> int:
+def unsqueeze(rec: Tape, op: int, axis: int, source: str = "unsqueeze") -> int:
     """A new axis of length 1 before `axis`. Which axis is the new one is said: among axes of length 1 it could not be told."""
     shape = rec.shape(op)
     pairs = tuple((a + (a >= axis), a) for a in range(len(shape)))
     return rec.emit("reshape", (*shape[:axis], 1, *shape[axis:]), [op], {"pairs": pairs}, source)
 
 
-def squeeze(rec: Recorder, op: int, axes: set[int], source: str = "squeeze") -> int:
+def squeeze(rec: Tape, op: int, axes: set[int], source: str = "squeeze") -> int:
     """Without these axes of length 1."""
     shape = rec.shape(op)
     kept = [a for a in range(len(shape)) if a not in axes]
@@ -169,14 +169,14 @@ def squeeze(rec: Recorder, op: int, axes: set[int], source: str = "squeeze") -> 
     return rec.emit("reshape", tuple(shape[a] for a in kept), [op], {"pairs": tuple(enumerate(kept))}, source)
 
 
-def transpose(rec: Recorder, op: int, order: list[int], source: str = "permute") -> int:
+def transpose(rec: Tape, op: int, order: list[int], source: str = "permute") -> int:
     """`op` with its axes in another order."""
     if order == list(range(len(order))):
         return op
     return rec.emit("transpose", tuple(rec.shape(op)[a] for a in order), [op], {"perm": tuple(order)}, source)
 
 
-def slice_axis(rec: Recorder, op: int, axis: int, start: int, step: int, count: int, source: str = "slice") -> int:
+def slice_axis(rec: Tape, op: int, axis: int, start: int, step: int, count: int, source: str = "slice") -> int:
     """``start + step * i`` for i < count along one axis; a negative step runs backwards."""
     sizes = rec.shape(op)
     if (start, step, count) == (0, 1, sizes[axis]):
@@ -185,19 +185,19 @@ def slice_axis(rec: Recorder, op: int, axis: int, start: int, step: int, count: 
     return rec.emit("slice", shape, [op], {"axis": axis, "start": start, "step": step}, source)
 
 
-def take(rec: Recorder, op: int, axis: int, index: np.ndarray, source: str = "index", **pattern: object) -> int:
+def take(rec: Tape, op: int, axis: int, index: np.ndarray, source: str = "index", **pattern: object) -> int:
     """Positions ``index`` (shape (n,) or (n, taps); -1 reads nothing) along one axis."""
     rows = np.asarray(index, np.int64).reshape(len(index), -1)
     shape = tuple(len(rows) if a == axis else n for a, n in enumerate(rec.shape(op)))
     return rec.emit("take", shape, [op], {"axis": axis, "index": rows, **pattern}, source)
 
 
-def gather(rec: Recorder, op: int, rows: np.ndarray, shape: Shape, source: str = "index") -> int:
+def gather(rec: Tape, op: int, rows: np.ndarray, shape: Shape, source: str = "index") -> int:
     """Any index map over the whole tensor: output position i (row-major) reads positions ``rows[i]``."""
     params = {"outs": tuple(range(len(shape))), "ins": tuple(range(len(rec.shape(op)))), "rows": rows, "pairs": ()}
     return rec.emit("gather", shape, [op], params, source)
 
 
-def expand(rec: Recorder, op: int, shape: Shape, source: str = "expand") -> int:
+def expand(rec: Tape, op: int, shape: Shape, source: str = "expand") -> int:
     """`op` broadcast to `shape`."""
     return op if rec.shape(op) == tuple(shape) else rec.emit("pointwise", tuple(shape), [op], {}, source)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
+from isopter.capture.torch.tape import Tape
 from isopter.graph import Graph, Issue, Op
 
-if TYPE_CHECKING:
-    from isopter.capture.torch.capture import Trace
-    from isopter.capture.torch.recorder import Recorder
+
+@dataclass(slots=True)
+class Trace:
+    """What the forward pass told besides the ops: which tensors (by position) left which module call, and the model's outputs."""
+
+    layers: dict[str, dict[int, int]]
+    outputs: dict[str, int]
+    inputs: dict[str, int]
 
 
-def finish(recorder: Recorder, trace: Trace) -> Graph:
+def finish(recorder: Tape, trace: Trace) -> Graph:
     """An op that is all a module call did is called by the module's path; others by path and operation
     (``layer1.0.add``, then ``layer1.0.add_1``)."""
     wanted = set(trace.outputs.values()) | {op for made in trace.layers.values() for op in made.values()}

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from isopter.capture.torch.capture import call_arguments, plain_paths
 from isopter.capture.torch.inputs import example_inputs
+from isopter.capture.torch.tape import map_tensors
 from isopter.capture.torch.values import tensors_in
 from isopter.errors import CaptureError, UsageError
 
@@ -179,7 +180,7 @@ class Prober:
     def run(self, tensors: list[Tensor], targets: Mapping[str, Target], visit: Callable[[str, Tensor], None]) -> None:
         """One forward pass; `visit` sees each watched tensor the moment its module returns it."""
         waiting = iter(tensors)
-        given = _replace(self.given, waiting)
+        given = map_tensors(self.given, lambda _: next(waiting))
         args, kwargs = call_arguments(self.model, given)
         by_path: dict[str, list[tuple[str, Target]]] = {}
         for key, target in targets.items():
@@ -239,17 +240,6 @@ def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[i
     else:
         moved[tuple(at)] += 1
     return moved
-
-
-def _replace(item: Any, tensors: Iterator[Tensor]) -> Any:
-    if isinstance(item, Tensor):
-        return next(tensors)
-    if isinstance(item, Mapping):
-        return {k: _replace(v, tensors) for k, v in item.items()}
-    if isinstance(item, list | tuple):
-        made = [_replace(v, tensors) for v in item]
-        return type(item)(*made) if hasattr(item, "_fields") else type(item)(made)
-    return item
 
 
 def _chunks(items: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:

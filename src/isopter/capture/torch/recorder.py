@@ -7,9 +7,7 @@ constants run for real, so that index tables and masks are known. The user's ten
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -18,122 +16,30 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isopter.capture.torch.values import Const, Data, State, Value, Weight, tensors_in
-from isopter.graph import Op
+from isopter.capture.torch import functions, moves, translate
+from isopter.capture.torch.tape import Call, Tape, map_tensors
+from isopter.capture.torch.translate.indexing import expand_masks
+from isopter.capture.torch.values import Const, Data, Value, Weight, tensors_in
 
 
 class NeedsValues(Exception):
     """The model asks for the value of a tensor that depends on its input."""
 
 
-@dataclass(slots=True)
-class Call:
-    """One ATen call on data: arguments by name (defaults filled in), and the tensors it returned."""
-
-    name: str
-    arguments: dict[str, Any]
-    outs: list[Tensor]
-    func: Any
-
-    def __getitem__(self, key: str) -> Any:
-        return self.arguments[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """An argument, or `default` where it is absent or None."""
-        value = self.arguments.get(key)
-        return default if value is None else value
-
-
-class Recorder(TorchDispatchMode):
-    """Records ops while active. `meta` False runs the model on real data (for control flow that depends on values)."""
+class Recorder(Tape, TorchDispatchMode):
+    """The dispatch mode: records ops on the tape while active."""
 
     def __init__(self, weights: Sequence[Tensor], owned: Sequence[Tensor], meta: bool) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.ops: list[Op] = []
-        self.issues: Counter[tuple[str, str]] = Counter()
-        self.path: list[str] = [""]
-        self.meta = meta
-        self.paused = False
-        self._weights = {id(t) for t in weights}
-        self._owned = {id(t): t for t in owned}
-        self._shadows: dict[int, Tensor] = {}
-        self._states: dict[int, State] = {}
-        self._meta: dict[int, Tensor] = {}
-        self._kept: list[Tensor] = []
-
-    # ---- what is known of a tensor -------------------------------------------------------------------------------
-
-    def input(self, tensor: Tensor, name: str) -> None:
-        """Declare `tensor` to be an input of the graph."""
-        op = self.emit("input", tuple(tensor.shape), (), {}, source=name)
-        self._remember(tensor, Data(op))
-
-    def value(self, tensor: Tensor) -> Value:
-        """What `tensor` holds now."""
-        state = self._states.get(id(tensor))
-        if state is not None:
-            return self._current(state)
-        return Weight() if id(tensor) in self._weights else Const(self._shadows.get(id(tensor), tensor))
-
-    def op_of(self, tensor: Tensor) -> int | None:
-        """The op whose result `tensor` holds now, or None if it does not depend on an input."""
-        value = self.value(tensor)
-        return value.op if isinstance(value, Data) else None
-
-    def _remember(self, tensor: Tensor, value: Value, parent: State | None = None, view: Callable[[Tensor], Tensor] | None = None) -> State:
-        version = parent.root.version if parent is not None else 0
-        state = State(tensor, value, parent, view, version)
-        self._states[id(tensor)] = state
-        return state
-
-    def _state(self, tensor: Tensor) -> State:
-        return self._states.get(id(tensor)) or self._remember(tensor, self.value(tensor))
-
-    def _current(self, state: State) -> Value:
-        if state.parent is not None and state.version != state.root.version:
-            before = self._current(state.parent)
-            assert state.view is not None
-            state.value = self.derive(before, state.parent.tensor, state.view, tuple(state.tensor.shape))
-            state.version = state.root.version
-        return state.value
-
-    def learn(self, tensor: Tensor, value: Value) -> None:
-        """Note that the new `tensor` holds `value`."""
-        self._remember(tensor, value)
-        self._kept.append(tensor)
-
-    # ---- making ops ----------------------------------------------------------------------------------------------
-
-    def emit(self, kind: str, shape: tuple[int, ...], inputs: Sequence[int], params: Mapping[str, Any], source: str) -> int:
-        """Append an op and return its index."""
-        self.ops.append(Op("", kind, tuple(int(n) for n in shape), tuple(inputs), dict(params), self.path[-1], source))
-        return len(self.ops) - 1
-
-    def shape(self, op: int) -> tuple[int, ...]:
-        """Shape of an op's result."""
-        return self.ops[op].shape
+        Tape.__init__(self, weights, owned, meta)
+        TorchDispatchMode.__init__(self)
 
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
         """The value of a view (or any pure index map) of a value."""
-        from isopter.capture.torch import moves
-
         if isinstance(value, Data):
             known = value.fixed
             fixed = self.real(lambda: view(known.expand(parent.shape))) if known is not None else None
             return Data(moves.by_execution(self, value.op, tuple(parent.shape), view, shape, "view"), fixed)
         return Const(self.real(lambda: view(value.real))) if isinstance(value, Const) else value
-
-    def real(self, run: Callable[[], Any]) -> Any:
-        """Run something without recording it."""
-        before, self.paused = self.paused, True
-        try:
-            return run()
-        finally:
-            self.paused = before
-
-    def issue(self, what: str) -> None:
-        """Note something the reader of the result must know, here in the model."""
-        self.issues[(what, self.path[-1] or "the model itself")] += 1
 
     # ---- the dispatch --------------------------------------------------------------------------------------------
 
@@ -157,7 +63,8 @@ class Recorder(TorchDispatchMode):
     def _on_constants(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run for real. Meta tensors only lend their shape; a write to a tensor of the model goes to a copy of it."""
         written = _written(func, args)
-        for tensor in written:
+        viewed = [args[0]] if _is_view(func) and isinstance(args[0], Tensor) else []
+        for tensor in [*written, *viewed]:
             if id(tensor) in self._owned and id(tensor) not in self._shadows:
                 self._shadows[id(tensor)] = self.real(tensor.clone)
 
@@ -169,7 +76,7 @@ class Recorder(TorchDispatchMode):
             return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device=device)
 
         real_kwargs = {k: torch.device("cpu") if k == "device" and v is not None and v.type == "meta" else v for k, v in kwargs.items()}
-        out = self.real(lambda: func(*_map(args, concrete), **_map(real_kwargs, concrete)))
+        out = self.real(lambda: func(*map_tensors(args, concrete), **map_tensors(real_kwargs, concrete)))
         if written:
             self._kept += written
             return written[0] if isinstance(out, Tensor) else out
@@ -179,7 +86,7 @@ class Recorder(TorchDispatchMode):
 
     def _on_weights(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         written = _written(func, args)
-        out = func(*_map(args, self.argument), **self._arguments(kwargs)) if not written else None
+        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs)) if not written else None
         if written:
             for tensor in written:
                 self.write(tensor, Weight())
@@ -190,9 +97,6 @@ class Recorder(TorchDispatchMode):
         return out
 
     def _on_data(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        from isopter.capture.torch import translate
-        from isopter.capture.torch.translate.indexing import expand_masks
-
         written = _written(func, args, kwargs)
         if name.removesuffix("_") in ("index", "index_put", "_unsafe_index", "_index_put_impl"):
             args = (args[0], self.real(lambda: expand_masks(self, list(args[1]))), *args[2:])
@@ -202,7 +106,7 @@ class Recorder(TorchDispatchMode):
             return func(*args, **kwargs)
         if written:
             return self._write_call(func, name, written, args, kwargs)
-        out = func(*_map(args, self.argument), **self._arguments(kwargs))
+        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
         outs = tensors_in(out)
         call = Call(name, _bind(func, args, kwargs), outs, func)
         values = translate.translate(self, call)
@@ -231,10 +135,8 @@ class Recorder(TorchDispatchMode):
 
     def _write_call(self, func: Any, name: str, written: list[Tensor], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """An in-place call is the functional one followed by a write to every tensor it changes."""
-        from isopter.capture.torch import translate
-
         if not self.meta:
-            func(*_map(args, self.argument), **self._arguments(kwargs))
+            func(*map_tensors(args, self.argument), **self._arguments(kwargs))
         base = name.removesuffix("_")
         arguments = _bind(func, args, kwargs)
         shaped = [t if t.device.type == "meta" else self._to_meta(t) for t in written]
@@ -246,8 +148,6 @@ class Recorder(TorchDispatchMode):
 
     def write(self, target: Tensor, value: Value) -> None:
         """`target` now holds `value`; so does the memory it views, and all other views of that."""
-        from isopter.capture.torch import moves
-
         state = self._state(target)
         chain = [state]
         while chain[-1].parent is not None:
@@ -261,28 +161,6 @@ class Recorder(TorchDispatchMode):
             parent.value = moves.overlay(self, parent, child.view, child.value)
             parent.version = root.version
 
-    # ---- the meta device -----------------------------------------------------------------------------------------
-
-    def argument(self, tensor: Tensor) -> Tensor:
-        """The tensor a call really runs on: its twin on the meta device, or with real data itself (or our copy of it)."""
-        return self._to_meta(tensor) if self.meta else self._shadows.get(id(tensor), tensor)
-
-    def _arguments(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        moved: dict[str, Any] = _map(kwargs, self.argument)
-        if self.meta and moved.get("device") is not None:
-            moved["device"] = torch.device("meta")
-        return moved
-
-    def _to_meta(self, tensor: Tensor) -> Tensor:
-        if tensor.device.type == "meta":
-            return tensor
-        twin = self._meta.get(id(tensor))
-        if twin is None:
-            twin = self.real(lambda: torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"))
-            self._meta[id(tensor)] = twin
-            self._kept.append(tensor)
-        return twin
-
 
 class FunctionRecorder(TorchFunctionMode):
     """Sees a few functions before PyTorch takes them apart: a recurrent net is one op, not one per step."""
@@ -292,8 +170,6 @@ class FunctionRecorder(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        from isopter.capture.torch import functions
-
         handler = functions.HANDLERS.get(func)
         if handler is not None and not self.recorder.paused:
             out = handler(self.recorder, func, args, kwargs or {})
@@ -323,18 +199,6 @@ _SHAPE_ONLY = frozenset(
 
 _READS_VALUES = frozenset(("_local_scalar_dense", "equal", "is_nonzero", "nonzero", "masked_select", "_unique2", "unique_dim", "item"))
 """Calls whose result, or its shape, is needed as a Python value."""
-
-
-def _map(items: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(items, Tensor):
-        return change(items)
-    if isinstance(items, tuple):
-        return tuple(_map(i, change) for i in items)
-    if isinstance(items, list):
-        return [_map(i, change) for i in items]
-    if isinstance(items, Mapping):
-        return {k: _map(v, change) for k, v in items.items()}
-    return items
 
 
 @functools.lru_cache(maxsize=4096)

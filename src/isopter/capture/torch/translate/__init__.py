@@ -14,10 +14,10 @@ from isopter.capture.torch.values import Data, Value, tensors_in
 from isopter.reads.registry import has_rule
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 Translated = list[Value] | Value | int
-Translator = Callable[["Recorder", "Call"], Translated]
+Translator = Callable[["Tape", "Call"], Translated]
 """Emits ops for a call and returns the value of each tensor the call returned (one value: the same for all)."""
 
 _TABLE: dict[str, Translator] = {}
@@ -41,7 +41,7 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_TABLE))
 
 
-def translate(rec: Recorder, call: Call) -> list[Value]:
+def translate(rec: Tape, call: Call) -> list[Value]:
     """The values of the call's outputs."""
     _load()
     function = _TABLE.get(call.name)
@@ -64,7 +64,7 @@ FORGETS = frozenset(
 """Calls that rightly drop data: what they overwrite, or leave out."""
 
 
-def _overlooked(rec: Recorder, call: Call, before: int, values: list[Value]) -> bool:
+def _overlooked(rec: Tape, call: Call, before: int, values: list[Value]) -> bool:
     """Whether a translator left a data argument unread (a norm whose scale is computed from the input): never guess."""
     used = {i for op in rec.ops[before:] for i in op.inputs} | {v.op for v in values if isinstance(v, Data)}
     return any(op not in used for op in data_inputs(rec, call))
@@ -78,14 +78,14 @@ def is_pointwise(func: Any) -> bool:
     return twin is not None and any(torch.Tag.pointwise in getattr(twin, o).tags for o in twin.overloads()[:2])
 
 
-def registered(rec: Recorder, call: Call) -> list[Value]:
+def registered(rec: Tape, call: Call) -> list[Value]:
     """An operator with a rule of the user's own (`isopter.register`): its kind is its name, its params its plain arguments."""
     kind = call.func._schema.name
     params = {k: v for k, v in call.arguments.items() if not tensors_in(v)}
     return [Data(rec.emit(kind, tuple(out.shape), data_inputs(rec, call), params, kind.rpartition("::")[2])) for out in call.outs]
 
 
-def opaque(rec: Recorder, call: Call) -> list[Value]:
+def opaque(rec: Tape, call: Call) -> list[Value]:
     """No rule: each output may read all of each input. Declared, and listed in the result."""
     name = call.func._schema.name.replace("::", ".")
     rec.issue(f"No rule for {name}: bounded by its whole input")
@@ -93,13 +93,13 @@ def opaque(rec: Recorder, call: Call) -> list[Value]:
     return [Data(rec.emit("opaque", tuple(out.shape), inputs, {}, name)) for out in call.outs]
 
 
-def data_inputs(rec: Recorder, call: Call) -> list[int]:
+def data_inputs(rec: Tape, call: Call) -> list[int]:
     """The ops of all data arguments, in order."""
     found = (rec.op_of(t) for a in call.arguments.values() for t in tensors_in(a))
     return [op for op in found if op is not None]
 
 
-def source_op(rec: Recorder, call: Call, name: str = "self") -> int:
+def source_op(rec: Tape, call: Call, name: str = "self") -> int:
     """The op of a data argument."""
     op = rec.op_of(call[name])
     assert op is not None, f"{call.name}: {name} is not data"

@@ -14,10 +14,10 @@ from isopter.capture.torch.translate import Translated, aten, data_inputs, opaqu
 from isopter.capture.torch.values import Const, Data, State, Value
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 
-def constant(rec: Recorder, tensor: object) -> np.ndarray | None:
+def constant(rec: Tape, tensor: object) -> np.ndarray | None:
     """The tensor's value if it is a constant."""
     value = rec.value(tensor) if isinstance(tensor, Tensor) else None
     if not isinstance(value, Const) or value.real.device.type == "meta":
@@ -27,7 +27,7 @@ def constant(rec: Recorder, tensor: object) -> np.ndarray | None:
 
 
 @aten("index _unsafe_index index_select gather take_along_dim take")
-def index(rec: Recorder, call: Call) -> Translated:
+def index(rec: Tape, call: Call) -> Translated:
     """Reading at constant positions, or at positions that values decide."""
     source = call["self"]
     if rec.op_of(source) is None:  # a table of constants looked up by data (embedding): own position of the index
@@ -55,9 +55,7 @@ def _positive(at: np.ndarray | None, n: int) -> np.ndarray:
     return np.where(at < 0, at + n, at).astype(np.int64).reshape(-1)
 
 
-def _index(
-    rec: Recorder, op: int, source: Tensor, indices: list[Tensor | None], known: list[np.ndarray | None], out: tuple[int, ...]
-) -> int:
+def _index(rec: Tape, op: int, source: Tensor, indices: list[Tensor | None], known: list[np.ndarray | None], out: tuple[int, ...]) -> int:
     """``x[:, i, j]`` with arrays i, j: one axis by one list is a take; several are a table over just those axes."""
     arrays: list[np.ndarray] = []
     axes: list[int] = []
@@ -89,7 +87,7 @@ def _index(
     return rec.emit("gather", out, [op], params, "index")
 
 
-def chosen(rec: Recorder, call: Call) -> list[Value]:
+def chosen(rec: Tape, call: Call) -> list[Value]:
     """The index depends on the input: the indexed axes are read whole, at most."""
     source = call["self"]
     first = source_op(rec, call)
@@ -104,7 +102,7 @@ def chosen(rec: Recorder, call: Call) -> list[Value]:
 
 
 @aten("embedding")
-def lookup(rec: Recorder, call: Call) -> Translated:
+def lookup(rec: Tape, call: Call) -> Translated:
     """A table of weights looked up by data: each output row reads its own index."""
     inputs = data_inputs(rec, call)
     out = shape_of(call)
@@ -118,7 +116,7 @@ def lookup(rec: Recorder, call: Call) -> Translated:
 
 
 @aten("index_put _index_put_impl index_copy index_add scatter scatter_add")
-def put(rec: Recorder, call: Call) -> Translated:
+def put(rec: Tape, call: Call) -> Translated:
     """Writing or adding at constant positions. Where several writes meet, the last one stays, as on a CPU."""
     listed = call["indices"] if isinstance(call.get("indices"), list) else [call["index"]]
     known = [constant(rec, i) for i in listed if i is not None]
@@ -171,7 +169,7 @@ def _landing(target: np.ndarray, source: np.ndarray, count: int, keep_all: bool)
 
 
 @aten("slice_scatter select_scatter diagonal_scatter as_strided_scatter")
-def write_view(rec: Recorder, call: Call) -> Value:
+def write_view(rec: Tape, call: Call) -> Value:
     """A copy of the input, written through a view of it."""
     view = getattr(torch.ops.aten, call.name.removesuffix("_scatter"))
     arguments = {k: v for k, v in call.arguments.items() if k not in ("self", "src")}
@@ -179,7 +177,7 @@ def write_view(rec: Recorder, call: Call) -> Value:
     return moves.overlay(rec, parent, lambda x: view(x, **arguments), rec.value(call["src"]))
 
 
-def expand_masks(rec: Recorder, items: list[Tensor | None]) -> list[Tensor | None]:
+def expand_masks(rec: Tape, items: list[Tensor | None]) -> list[Tensor | None]:
     """Indices with each constant boolean mask as the lists of its true positions, so that no value is asked of the data."""
     expanded: list[Tensor | None] = []
     for item in items:

@@ -14,7 +14,7 @@ from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Data, Value
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 
 def _axes(call: Call, key: str, ndim: int) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def _axes(call: Call, key: str, ndim: int) -> tuple[int, ...]:
 
 @aten("mean sum amax amin aminmax max min prod var std var_mean std_mean logsumexp linalg_vector_norm norm any all argmax argmin median "
       "nanmedian mode nansum nanmean count_nonzero kthvalue")  # fmt: skip
-def reduce(rec: Recorder, call: Call) -> int | list[Value] | Value:
+def reduce(rec: Tape, call: Call) -> int | list[Value] | Value:
     source = call["self"]
     if "other" in call.arguments:  # max(a, b)
         return Data(rec.emit("pointwise", shape_of(call), list(dict.fromkeys(data_inputs(rec, call))), {}, call.name))
@@ -37,7 +37,7 @@ def reduce(rec: Recorder, call: Call) -> int | list[Value] | Value:
 
 
 @aten("cumsum cumprod cummax cummin logcumsumexp")
-def scan(rec: Recorder, call: Call) -> int:
+def scan(rec: Tape, call: Call) -> int:
     op = source_op(rec, call)
     if not rec.shape(op):
         return op
@@ -45,7 +45,7 @@ def scan(rec: Recorder, call: Call) -> int:
 
 
 @aten("_softmax _log_softmax softmax log_softmax _safe_softmax")
-def softmax(rec: Recorder, call: Call) -> Value:
+def softmax(rec: Tape, call: Call) -> Value:
     """Whole along its axis; a score of -inf is a weight of 0, and neither reads nor is read."""
     op = source_op(rec, call)
     if not rec.shape(op):
@@ -62,14 +62,14 @@ def softmax(rec: Recorder, call: Call) -> Value:
 
 
 @aten("sort topk msort argsort")
-def sort(rec: Recorder, call: Call) -> list[Value]:
+def sort(rec: Tape, call: Call) -> list[Value]:
     op = source_op(rec, call)
     axis = int(call.get("dim", -1)) % max(len(rec.shape(op)), 1)
     return [Data(rec.emit("sort", tuple(out.shape), [op], {"axes": (axis,)}, call.name)) for out in call.outs]
 
 
 @aten("_fft_r2c _fft_c2r _fft_c2c")
-def fourier(rec: Recorder, call: Call) -> int:
+def fourier(rec: Tape, call: Call) -> int:
     n = call["self"].dim()
     return rec.emit("fourier", shape_of(call), [source_op(rec, call)], {"axes": tuple(d % n for d in call["dim"])}, call.name.strip("_"))
 
@@ -79,7 +79,7 @@ def fourier(rec: Recorder, call: Call) -> int:
 
 @aten("native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _batch_norm_with_update _batch_norm_no_update "
       "_native_batch_norm_legit_functional cudnn_batch_norm batch_norm miopen_batch_norm _batch_norm_impl_index")  # fmt: skip
-def batch_norm(rec: Recorder, call: Call) -> list[Value]:
+def batch_norm(rec: Tape, call: Call) -> list[Value]:
     """In evaluation a scale per channel; in training the statistics of the whole map and batch."""
     op = source_op(rec, call, "input")
     shape = rec.shape(op)
@@ -92,13 +92,13 @@ def batch_norm(rec: Recorder, call: Call) -> list[Value]:
     return [Data(first), *_statistics(rec, op, call.outs[1:])]
 
 
-def _statistics(rec: Recorder, op: int, outs: list[Tensor]) -> list[Value]:
+def _statistics(rec: Tape, op: int, outs: list[Tensor]) -> list[Value]:
     """Saved statistics: rarely read; bounded by the whole input, per batch item where the shape shows it."""
     return [Data(rec.emit("opaque", tuple(out.shape), [op], {}, "statistics")) for out in outs]
 
 
 @aten("native_group_norm")
-def group_norm(rec: Recorder, call: Call) -> list[Value]:
+def group_norm(rec: Tape, call: Call) -> list[Value]:
     op = source_op(rec, call, "input")
     shape, groups = rec.shape(op), int(call["group"])
     axes = tuple(range(2, len(shape))) + (() if groups > 1 else (1,))
@@ -107,7 +107,7 @@ def group_norm(rec: Recorder, call: Call) -> list[Value]:
 
 
 @aten("native_layer_norm _fused_rms_norm rms_norm")
-def layer_norm(rec: Recorder, call: Call) -> list[Value]:
+def layer_norm(rec: Tape, call: Call) -> list[Value]:
     op = source_op(rec, call, "input")
     shape, count = rec.shape(op), len(call["normalized_shape"])
     axes = tuple(range(len(shape) - count, len(shape)))
@@ -116,7 +116,7 @@ def layer_norm(rec: Recorder, call: Call) -> list[Value]:
 
 
 @aten("renorm _weight_norm_interface")
-def bounded(rec: Recorder, call: Call) -> list[Value]:
+def bounded(rec: Tape, call: Call) -> list[Value]:
     return opaque(rec, call)
 
 
@@ -137,7 +137,7 @@ _FACTORS = (
 
 
 @aten("mm bmm addmm baddbmm mv dot addmv linalg_matmul matmul addbmm vdot linear")
-def matmul(rec: Recorder, call: Call) -> int | list[Value]:
+def matmul(rec: Tape, call: Call) -> int | list[Value]:
     """(.., i, k) @ (.., k, j), with vectors as matrices of one column or row. A bias that is data is added after."""
     names = next(pair for pair in _FACTORS if all(n in call.arguments for n in pair))
     left, right = (call[n] for n in names)
@@ -170,7 +170,7 @@ def matmul(rec: Recorder, call: Call) -> int | list[Value]:
     return rec.emit("pointwise", out, [*results, added], {}, call.name)
 
 
-def _nonzero(rec: Recorder, tensor: Tensor) -> np.ndarray | None:
+def _nonzero(rec: Tape, tensor: Tensor) -> np.ndarray | None:
     """Where a factor may be non-zero: known of constants, and of data with entries that are 0 whatever the input."""
     value = rec.value(tensor)
     if isinstance(value, Data):
@@ -187,7 +187,7 @@ def _nonzero(rec: Recorder, tensor: Tensor) -> np.ndarray | None:
 
 
 @aten("_cdist_forward cdist _euclidean_dist")
-def cdist(rec: Recorder, call: Call) -> int | list[Value]:
+def cdist(rec: Tape, call: Call) -> int | list[Value]:
     """Distances between rows: output (i, j) reads row i of the first and row j of the second."""
     pairs = [(side, call[k]) for side, k in (("left", "x1"), ("right", "x2"))]
     inputs, operands = [], []

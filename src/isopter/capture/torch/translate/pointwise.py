@@ -15,13 +15,13 @@ from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Const, Data, Value
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 
 @aten("pointwise _prelu_kernel prelu rrelu rrelu_with_noise native_dropout alpha_dropout dropout feature_dropout polar complex "
       "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor bucketize searchsorted normal bernoulli "
       "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward")  # fmt: skip
-def pointwise(rec: Recorder, call: Call) -> Value:
+def pointwise(rec: Tape, call: Call) -> Value:
     """Each position by itself; broadcasting aligned at the last axis."""
     inputs = data_inputs(rec, call)
     fixed = _fixed(rec, call)
@@ -35,7 +35,7 @@ def _unread(fixed: Tensor) -> np.ndarray:
     return np.asarray((~torch.isnan(fixed)).numpy())
 
 
-def _fixed(rec: Recorder, call: Call) -> Tensor | None:
+def _fixed(rec: Tape, call: Call) -> Tensor | None:
     """Entries of the result that are known whatever the input: -inf under a mask of -inf, 0 under a factor of 0.
 
     Arithmetic with NaN for "unknown" finds the rest, where every operand has known entries.
@@ -66,7 +66,7 @@ def _is_zero(tensor: Tensor) -> Tensor:
     return tensor == 0
 
 
-def _entries(rec: Recorder, operand: object) -> Tensor | None:
+def _entries(rec: Tape, operand: object) -> Tensor | None:
     """What is known of an operand, in float64 with NaN for the unknown; None if nothing is."""
     if isinstance(operand, int | float):
         return torch.tensor(float(operand), dtype=torch.float64)
@@ -89,7 +89,7 @@ _ARITHMETIC: dict[str, Any] = {
 
 
 @aten("masked_fill")
-def masked_fill(rec: Recorder, call: Call) -> Value:
+def masked_fill(rec: Tape, call: Call) -> Value:
     """Positions under a constant mask hold a constant."""
     mask, out = constant(rec, call["mask"]), shape_of(call)
     inputs = list(dict.fromkeys(data_inputs(rec, call)))
@@ -110,7 +110,7 @@ def masked_fill(rec: Recorder, call: Call) -> Value:
 
 
 @aten("where")
-def where(rec: Recorder, call: Call) -> Value:
+def where(rec: Tape, call: Call) -> Value:
     """With a constant condition each position reads one side only."""
     condition, out = constant(rec, call["condition"]), shape_of(call)
     inputs = list(dict.fromkeys(data_inputs(rec, call)))
@@ -127,7 +127,7 @@ def where(rec: Recorder, call: Call) -> Value:
     return Data(op, _where_fixed(rec, call, condition))
 
 
-def _where_fixed(rec: Recorder, call: Call, condition: np.ndarray) -> Tensor | None:
+def _where_fixed(rec: Tape, call: Call, condition: np.ndarray) -> Tensor | None:
     sides = [constant(rec, call[k]) if isinstance(call[k], Tensor) else np.asarray(call[k]) for k in ("self", "other")]
     if all(s is None for s in sides):
         return None
@@ -138,7 +138,7 @@ def _where_fixed(rec: Recorder, call: Call, condition: np.ndarray) -> Tensor | N
 
 
 @aten("tril triu")
-def triangle(rec: Recorder, call: Call) -> Value:
+def triangle(rec: Tape, call: Call) -> Value:
     """Zero above or below a diagonal."""
     rows, columns = call["self"].shape[-2:]
     kept = getattr(np, call.name)(np.ones((rows, columns), np.bool_), int(call.get("diagonal", 0)))
@@ -147,7 +147,7 @@ def triangle(rec: Recorder, call: Call) -> Value:
 
 
 @aten("copy")
-def copy(rec: Recorder, call: Call) -> Value:
+def copy(rec: Tape, call: Call) -> Value:
     """``self.copy_(src)``: self now holds src, broadcast."""
     value = rec.value(call["src"])
     if isinstance(value, Data):
@@ -156,7 +156,7 @@ def copy(rec: Recorder, call: Call) -> Value:
 
 
 @aten("zero fill uniform normal_ random exponential cauchy log_normal geometric bernoulli_ set_")
-def overwrite(rec: Recorder, call: Call) -> Value:
+def overwrite(rec: Tape, call: Call) -> Value:
     """The tensor forgets what it held."""
     shape = shape_of(call)
     filled = call.arguments.get("value", 0.0)
@@ -169,12 +169,12 @@ def overwrite(rec: Recorder, call: Call) -> Value:
 
 
 @aten("addcmul addcdiv lerp")
-def blend(rec: Recorder, call: Call) -> Value:
+def blend(rec: Tape, call: Call) -> Value:
     return Data(rec.emit("pointwise", shape_of(call), list(dict.fromkeys(data_inputs(rec, call))), {}, call.name))
 
 
 @aten("glu")
-def glu(rec: Recorder, call: Call) -> int:
+def glu(rec: Tape, call: Call) -> int:
     """Half the channels gate the other half."""
     op, axis = source_op(rec, call), call["dim"] % call["self"].dim()
     half = shape_of(call)[axis]

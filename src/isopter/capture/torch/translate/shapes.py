@@ -15,10 +15,10 @@ from isopter.capture.torch.values import Const, Data, Value
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 
-def moved(rec: Recorder, call: Call, op: int, out: int = 0) -> Value:
+def moved(rec: Tape, call: Call, op: int, out: int = 0) -> Value:
     """The value of a call that only moves positions: its known entries move alike."""
     value = rec.value(call["self"])
     known = value.fixed if isinstance(value, Data) else None
@@ -35,18 +35,18 @@ def moved(rec: Recorder, call: Call, op: int, out: int = 0) -> Value:
 
 @aten("detach alias clone contiguous _to_copy lift_fresh lift positive view_as_real_copy _conj resolve_conj resolve_neg "
       "_fw_primal requires_grad native_alpha_dropout _autocast_to_reduced_precision _autocast_to_full_precision")  # fmt: skip
-def identity(rec: Recorder, call: Call) -> Value:
+def identity(rec: Tape, call: Call) -> Value:
     """The same values: no op at all."""
     return rec.value(call["self"])
 
 
 @aten("unsqueeze unsqueeze_copy")
-def unsqueeze(rec: Recorder, call: Call) -> Value:
+def unsqueeze(rec: Tape, call: Call) -> Value:
     return moved(rec, call, moves.unsqueeze(rec, source_op(rec, call), call["dim"] % len(shape_of(call))))
 
 
 @aten("squeeze squeeze_copy")
-def squeeze(rec: Recorder, call: Call) -> Value:
+def squeeze(rec: Tape, call: Call) -> Value:
     shape = rec.shape(source_op(rec, call))
     dims = call.get("dim", range(len(shape)))
     axes = {d % max(len(shape), 1) for d in ([dims] if isinstance(dims, int) else dims)}
@@ -54,7 +54,7 @@ def squeeze(rec: Recorder, call: Call) -> Value:
 
 
 @aten("view _unsafe_view reshape _reshape_alias flatten unflatten reshape_copy view_copy")
-def reshape(rec: Recorder, call: Call) -> Value:
+def reshape(rec: Tape, call: Call) -> Value:
     source = call["self"]
     if call.outs[0].numel() != source.numel() or call.outs[0].dtype != source.dtype:
         return _execute(rec, call)
@@ -62,7 +62,7 @@ def reshape(rec: Recorder, call: Call) -> Value:
 
 
 @aten("permute transpose t movedim swapaxes permute_copy transpose_copy t_copy")
-def transpose(rec: Recorder, call: Call) -> Value:
+def transpose(rec: Tape, call: Call) -> Value:
     n = call["self"].dim()
     order = list(range(n))
     if "dims" in call.arguments:
@@ -74,12 +74,12 @@ def transpose(rec: Recorder, call: Call) -> Value:
 
 
 @aten("expand expand_copy broadcast_to")
-def expand(rec: Recorder, call: Call) -> Value:
+def expand(rec: Tape, call: Call) -> Value:
     return moved(rec, call, moves.expand(rec, source_op(rec, call), shape_of(call)))
 
 
 @aten("slice slice_copy narrow narrow_copy")
-def slice_(rec: Recorder, call: Call) -> Value:
+def slice_(rec: Tape, call: Call) -> Value:
     axis = call["dim"] % call["self"].dim()
     n = call["self"].shape[axis]
     start = int(call.get("start", 0))
@@ -89,7 +89,7 @@ def slice_(rec: Recorder, call: Call) -> Value:
 
 
 @aten("select select_copy")
-def select(rec: Recorder, call: Call) -> Value:
+def select(rec: Tape, call: Call) -> Value:
     axis = call["dim"] % call["self"].dim()
     index = int(call["index"]) % call["self"].shape[axis]
     op = moves.slice_axis(rec, source_op(rec, call), axis, index, 1, 1, "select")
@@ -97,7 +97,7 @@ def select(rec: Recorder, call: Call) -> Value:
 
 
 @aten("split split_with_sizes unsafe_split unsafe_split_with_sizes chunk tensor_split split_copy unbind unbind_copy unsafe_chunk")
-def split(rec: Recorder, call: Call) -> list[Value]:
+def split(rec: Tape, call: Call) -> list[Value]:
     op, axis = source_op(rec, call), call.get("dim", 0) % call["self"].dim()
     values: list[Value] = []
     start = 0
@@ -111,12 +111,12 @@ def split(rec: Recorder, call: Call) -> list[Value]:
 
 
 @aten("diagonal as_strided view_as_real view_as_complex real imag diagonal_copy as_strided_copy trace_copy")
-def executed(rec: Recorder, call: Call) -> Value:
+def executed(rec: Tape, call: Call) -> Value:
     """A view of another kind: run it on positions. (Reinterpretations of bytes are bounded.)"""
     return _execute(rec, call)
 
 
-def _execute(rec: Recorder, call: Call) -> Value:
+def _execute(rec: Tape, call: Call) -> Value:
     source = call["self"]
     arguments = {k: v for k, v in call.arguments.items() if k != "self"}
     if source.is_complex() or call.outs[0].is_complex() or call.outs[0].dtype != source.dtype:
@@ -128,7 +128,7 @@ def _execute(rec: Recorder, call: Call) -> Value:
     return Data(op)
 
 
-def _complex(rec: Recorder, call: Call) -> int:
+def _complex(rec: Tape, call: Call) -> int:
     op, out = source_op(rec, call), shape_of(call)
     shape = rec.shape(op)
     if out == (*shape, 2):
@@ -142,7 +142,7 @@ def _complex(rec: Recorder, call: Call) -> int:
 
 
 @aten("flip")
-def flip(rec: Recorder, call: Call) -> Value:
+def flip(rec: Tape, call: Call) -> Value:
     op = source_op(rec, call)
     for d in call["dims"]:
         axis = d % len(rec.shape(op))
@@ -152,7 +152,7 @@ def flip(rec: Recorder, call: Call) -> Value:
 
 
 @aten("rot90")
-def rot90(rec: Recorder, call: Call) -> int:
+def rot90(rec: Tape, call: Call) -> int:
     """Quarter turns in a plane of two axes: a transpose and flips."""
     op, n = source_op(rec, call), call["self"].dim()
     a, b = (d % n for d in call["dims"])
@@ -173,7 +173,7 @@ def rot90(rec: Recorder, call: Call) -> int:
 
 
 @aten("roll")
-def roll(rec: Recorder, call: Call) -> Value:
+def roll(rec: Tape, call: Call) -> Value:
     op = source_op(rec, call)
     shape = rec.shape(op)
     if not call["dims"]:  # rolled as if flat
@@ -187,7 +187,7 @@ def roll(rec: Recorder, call: Call) -> Value:
 
 
 @aten("repeat tile")
-def repeat(rec: Recorder, call: Call) -> Value:
+def repeat(rec: Tape, call: Call) -> Value:
     op, out = source_op(rec, call), shape_of(call)
     op = moves.reshape(rec, op, (1,) * (len(out) - len(rec.shape(op))) + rec.shape(op))
     for axis, n in enumerate(out):
@@ -199,7 +199,7 @@ def repeat(rec: Recorder, call: Call) -> Value:
 
 
 @aten("cat concat stack hstack vstack")
-def cat(rec: Recorder, call: Call) -> Value:
+def cat(rec: Tape, call: Call) -> Value:
     tensors = [t for t in call["tensors"] if t.numel() or t.dim() > 1]
     out = shape_of(call)
     axis = call.get("dim", 0) % len(out)
@@ -219,7 +219,7 @@ def cat(rec: Recorder, call: Call) -> Value:
 
 
 @aten("pixel_shuffle")
-def pixel_shuffle(rec: Recorder, call: Call) -> int:
+def pixel_shuffle(rec: Tape, call: Call) -> int:
     op, r = source_op(rec, call), int(call["upscale_factor"])
     *lead, c, h, w = rec.shape(op)
     k = len(lead)
@@ -229,7 +229,7 @@ def pixel_shuffle(rec: Recorder, call: Call) -> int:
 
 
 @aten("pixel_unshuffle")
-def pixel_unshuffle(rec: Recorder, call: Call) -> int:
+def pixel_unshuffle(rec: Tape, call: Call) -> int:
     op, r = source_op(rec, call), int(call["downscale_factor"])
     *lead, c, h, w = rec.shape(op)
     k = len(lead)
@@ -239,7 +239,7 @@ def pixel_unshuffle(rec: Recorder, call: Call) -> int:
 
 
 @aten("channel_shuffle native_channel_shuffle")
-def channel_shuffle(rec: Recorder, call: Call) -> int:
+def channel_shuffle(rec: Tape, call: Call) -> int:
     op, groups = source_op(rec, call), int(call["groups"])
     n, c, *space = rec.shape(op)
     op = moves.reshape(rec, op, (n, groups, c // groups, *space), "channel_shuffle")

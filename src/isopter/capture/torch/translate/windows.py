@@ -14,7 +14,7 @@ from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Data, Value
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.recorder import Call, Recorder
+    from isopter.capture.torch.tape import Call, Tape
 
 
 def _tuple(value: int | list[int], n: int) -> tuple[int, ...]:
@@ -23,7 +23,7 @@ def _tuple(value: int | list[int], n: int) -> tuple[int, ...]:
 
 
 @aten("convolution _convolution convolution_overrideable")
-def convolution(rec: Recorder, call: Call) -> int | list[Value]:
+def convolution(rec: Tape, call: Call) -> int | list[Value]:
     weight = call["weight"]
     if rec.op_of(call["input"]) is None or len(data_inputs(rec, call)) > 1:
         return opaque(rec, call)  # filters computed from the input
@@ -41,7 +41,7 @@ def convolution(rec: Recorder, call: Call) -> int | list[Value]:
     return rec.emit(kind, shape_of(call), [source_op(rec, call, "input")], params, "convolution")
 
 
-def _taps(rec: Recorder, weight: Tensor) -> dict[str, object]:
+def _taps(rec: Tape, weight: Tensor) -> dict[str, object]:
     """Which taps of a constant filter are not zero, if some are; filters that differ between channels are bounded by all of
     them. More than 64 taps are taken as dense: their holes would cost more than they tell."""
     known = constant(rec, weight)
@@ -56,7 +56,7 @@ def _taps(rec: Recorder, weight: Tensor) -> dict[str, object]:
 
 @aten("max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "
       "mkldnn_max_pool2d mkldnn_max_pool3d quantized_max_pool2d")  # fmt: skip
-def pool(rec: Recorder, call: Call) -> int:
+def pool(rec: Tape, call: Call) -> int:
     n = int(call.name[call.name.index("pool") + 4])
     kernel = _tuple(call["kernel_size"], n)
     params = {
@@ -71,7 +71,7 @@ def pool(rec: Recorder, call: Call) -> int:
 
 @aten("_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
       "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d")  # fmt: skip
-def adaptive_pool(rec: Recorder, call: Call) -> int:
+def adaptive_pool(rec: Tape, call: Call) -> int:
     name = call.name.removeprefix("_")
     return rec.emit("adaptive_pool", shape_of(call), [source_op(rec, call)], {"axes": int(name[-2])}, name)
 
@@ -79,7 +79,7 @@ def adaptive_pool(rec: Recorder, call: Call) -> int:
 @aten("upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d "
       "_upsample_nearest_exact3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d "
       "_upsample_bilinear2d_aa _upsample_bicubic2d_aa")  # fmt: skip
-def resample(rec: Recorder, call: Call) -> int:
+def resample(rec: Tape, call: Call) -> int:
     name = call.name.removeprefix("_").removeprefix("upsample_")
     mode = next(
         m
@@ -99,7 +99,7 @@ def resample(rec: Recorder, call: Call) -> int:
 
 
 @aten("constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d")
-def pad(rec: Recorder, call: Call) -> int:
+def pad(rec: Tape, call: Call) -> int:
     pads = call.get("pad") or call["padding"]
     before = [0] * len(shape_of(call))
     for k in range(len(pads) // 2):
@@ -111,7 +111,7 @@ def pad(rec: Recorder, call: Call) -> int:
 
 
 @aten("im2col")
-def unfold(rec: Recorder, call: Call) -> int:
+def unfold(rec: Tape, call: Call) -> int:
     """F.unfold: take every window along each axis, then bring the window's axes to the channels."""
     op = source_op(rec, call)
     batched = len(rec.shape(op)) == 4
@@ -129,7 +129,7 @@ def unfold(rec: Recorder, call: Call) -> int:
     return moves.reshape(rec, op, shape_of(call))
 
 
-def windows(rec: Recorder, op: int, axis: int, count: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
+def windows(rec: Tape, op: int, axis: int, count: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
     """All windows of an axis, end to end: position ``i * kernel + t`` reads ``i * stride - pad + dilation * t``."""
     pattern = (np.arange(kernel) * dilation - pad)[:, None]
     at = (np.arange(count)[:, None] * stride + pattern.T).ravel()
@@ -138,7 +138,7 @@ def windows(rec: Recorder, op: int, axis: int, count: int, kernel: int, stride: 
 
 
 @aten("unfold")
-def tensor_unfold(rec: Recorder, call: Call) -> int:
+def tensor_unfold(rec: Tape, call: Call) -> int:
     """``x.unfold(axis, size, step)``: the windows become a new last axis."""
     op = source_op(rec, call)
     ndim = len(rec.shape(op))
@@ -153,7 +153,7 @@ def tensor_unfold(rec: Recorder, call: Call) -> int:
 
 
 @aten("col2im")
-def fold(rec: Recorder, call: Call) -> int:
+def fold(rec: Tape, call: Call) -> int:
     """F.fold: bring the window axes beside the positions, then each output adds the window entries that lie on it."""
     op = source_op(rec, call)
     shape = rec.shape(op)
@@ -179,7 +179,7 @@ def fold(rec: Recorder, call: Call) -> int:
 
 
 @aten("max_unpool2d max_unpool3d fractional_max_pool2d fractional_max_pool3d grid_sampler_2d grid_sampler_3d")
-def chosen_in_space(rec: Recorder, call: Call) -> list[Value]:
+def chosen_in_space(rec: Tape, call: Call) -> list[Value]:
     """Values decide which positions are read: all of space bounds it."""
     name = "input" if "input" in call.arguments else "self"
     if rec.op_of(call[name]) is None:
