@@ -107,7 +107,7 @@ def test_control_flow_on_values_is_recorded_with_a_note() -> None:
             return x.roll(1, 2) if x.sum() > -1e9 else x
 
     a = ip.analyze(Branch(), (1, 2, 7))
-    assert a["output"].exactness == "exact" and "control path" in str(a.issues[0])
+    assert a["output"].exactness == "data_dependent" and any("control path" in str(i) for i in a.issues)
     assert a["output"].region((0,)).lo == (6,)
 
 

@@ -151,11 +151,13 @@ class Analysis:
 
     @cached_property
     def _inputs(self) -> tuple[int, ...]:
-        return self.graph.inputs
+        """Inputs that have space; a scalar beside them (a time step) has none."""
+        return tuple(i for i in self.graph.inputs if self.graph.ops[i].shape) or self.graph.inputs
 
     def _origin_of(self, index: int) -> int:
         inputs = self._inputs
-        return next((o for o in inputs if self._walk(o).plan.depends(index)), inputs[0]) if len(inputs) > 1 else inputs[0]
+        found = next((o for o in inputs if self._walk(o).plan.depends(index)), None) if len(inputs) > 1 else inputs[0]
+        return inputs[0] if found is None else found
 
     # ---- out ---------------------------------------------------------------------------------------------------------
 
@@ -269,7 +271,7 @@ def analyze(
         )
     if callable(getattr(model, "named_modules", None)):
         analysis._modules.update((module, path) for path, module in reversed(list(model.named_modules())) if path)
-    analysis._walk(graph.inputs[0])  # a wrong `axes` is an error now, not at the first question
+    analysis._walk(analysis._inputs[0])  # a wrong `axes` is an error now, not at the first question
     return analysis
 
 

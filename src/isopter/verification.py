@@ -111,9 +111,15 @@ def verify(
 
     for position, origin in enumerate(analysis.graph.inputs):
         plan = analysis._walk(origin).plan
-        mine = {name: t for name, t in watched.items() if plan.depends(analysis.find(name))}
-        if not mine:
+        mine = {
+            name: replace(t, units=plan.units[op])
+            for name, t in watched.items()
+            if plan.depends(op := analysis.find(name)) and 0 not in t.shape
+        }
+        if not mine or not analysis.graph.ops[origin].shape:
             continue
+        if 0 in analysis.graph.ops[origin].shape:
+            raise UsageError(f"The input has shape {analysis.graph.ops[origin].shape}: an empty axis leaves no pixel to change.")
         pixels = choose_pixels(analysis, list(mine), origin, units, rng)
         expected = reached(analysis, origin, list(mine), pixels)
         seen = {name: np.zeros_like(e) for name, e in expected.items()}
@@ -154,8 +160,7 @@ def targets(analysis: Analysis, layers: Sequence[str] | None) -> dict[str, Targe
         if (names is not None and name not in names) or name not in graph.calls or op in seen:
             continue
         seen.add(op)
-        units = next((w.plan.units[op] for w in map(analysis._walk, graph.inputs) if w.plan.depends(op)), ())
-        found[name] = Target(*graph.calls[name], graph.ops[op].shape, units)
+        found[name] = Target(*graph.calls[name], graph.ops[op].shape, analysis._walk(analysis._origin_of(op)).plan.units[op])
     if not found:
         raise UsageError(f"No layer to verify matches {layers}. Layers are modules' outputs: {', '.join(list(graph.calls)[:5])}, ...")
     return found

@@ -206,6 +206,8 @@ class Field:
 
         On the plane where there is one, else inside the image.
         """
+        if 0 in self.units:
+            return math.nan
         middle = tuple(n // 2 for n in self.units)
         clip = not (self.basis == "plane" and self._walks.plane_is_pullable(self._op))
         return self.support(middle, clip=clip).density

@@ -98,6 +98,8 @@ def make_plan(graph: Graph, origin: int, axes: tuple[int, ...] | None = None) ->
         edges[target] = tuple(replace(e, local=at == level[target]) for e, at in found)
         context[target] = any(context[e.source] or not e.local for e in edges[target] or ())
         exactness[target] = max((worst for e, _ in found for worst in (exactness[e.source], e.relation.exactness)), key=ORDER.index)
+        if op.params.get("leaked"):  # Python code read values before this op ran: see the tape's `leak`
+            exactness[target] = max(exactness[target], "data_dependent", key=ORDER.index)
 
     units = tuple(
         tuple(a for a in range(len(op.shape)) if carried is not None and carries_space(carried[a]))

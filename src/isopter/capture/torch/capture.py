@@ -55,16 +55,24 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
 
 def name_inputs(model: nn.Module, args: Sequence[Any]) -> dict[str, Any]:
     """Positional arguments by the names that `model.forward` gives them."""
-    names = [p.name for p in inspect.signature(model.forward).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = [p.name for p in signature(model) if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names += [f"input.{k}" for k in range(len(names), len(args))]
     return dict(zip(names, args, strict=False))
+
+
+def signature(model: nn.Module) -> list[inspect.Parameter]:
+    """The parameters of `model.forward`; none for one that does not tell (a traced module)."""
+    try:
+        return list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def call_arguments(model: nn.Module, given: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Back from names to positional and keyword arguments: positional as far as the signature goes without a gap."""
     left = dict(given)
     args = []
-    for p in inspect.signature(model.forward).parameters.values():
+    for p in signature(model):
         if p.name not in left or p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             break
         args.append(left.pop(p.name))
@@ -79,7 +87,8 @@ def _first_line(error: Exception) -> str:
 
 def _record(model: nn.Module, inputs: Mapping[str, Any], training: bool, meta: bool, note: str = "") -> Graph:
     parameters, buffers = list(model.parameters()), list(model.buffers())
-    recorder = Recorder(parameters, [*parameters, *buffers], meta)
+    plain = [v for m in model.modules() for v in vars(m).values() if isinstance(v, Tensor)]
+    recorder = Recorder(parameters, [*parameters, *buffers, *plain], meta)
     device = torch.device("meta") if meta else next((t.device for t in (*parameters, *buffers)), torch.device("cpu"))
     trace = Trace({}, {}, {})
     given: dict[str, Any] = {}
@@ -170,17 +179,43 @@ def plain_paths() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _untouched(model: nn.Module, training: bool) -> Iterator[None]:
-    """Mode and random state are put back."""
-    modes = [(m, m.training) for m in model.modules()]
-    states = random.getstate(), np.random.get_state()
+    """Mode, attributes, gradients, random state and default dtype are put back."""
+    modules = [(m, m.__class__, {k: _copied(v) for k, v in m.__dict__.items()}) for m in model.modules()]
+    parameters = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    states = random.getstate(), np.random.get_state(), torch.get_default_dtype()
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=cuda), plain_paths():
-        for module, _ in modes:
+        for module, _, _ in modules:
             module.training = training
         try:
             yield
         finally:
-            for module, mode in modes:
-                module.training = mode
+            for module, kind, attributes in modules:
+                module.__class__ = kind
+                module.__dict__.clear()
+                module.__dict__.update({name: value for name, (value, _) in attributes.items()})
+                for value, items in attributes.values():
+                    _restore(value, items)
+            for parameter, wanted, grad in parameters:
+                parameter.requires_grad_(wanted)
+                parameter.grad = grad
             random.setstate(states[0])
             np.random.set_state(states[1])
+            torch.set_default_dtype(states[2])
+
+
+def _copied(value: Any) -> tuple[Any, Any]:
+    """An attribute and, if it is a container, what it holds."""
+    return value, copy.copy(value) if isinstance(value, list | dict | set) else None
+
+
+def _restore(value: Any, items: Any) -> None:
+    if isinstance(value, list) and value != items:
+        value[:] = items
+    elif isinstance(value, dict | set) and (len(value) != len(items) or any(k not in items for k in value) or _differs(value, items)):
+        value.clear()
+        value.update(items)
+
+
+def _differs(value: Any, items: Any) -> bool:
+    return isinstance(value, dict) and any(items[k] is not v for k, v in value.items())

@@ -24,10 +24,11 @@ def recurrent(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, 
         return NotImplemented
     outs = rec.real(lambda: func(*map_tensors(args, rec.argument)))
     time = 1 if batch_first and data.dim() == 3 else 0
-    inputs = [source.op, *(v.op for v in map(rec.value, states) if isinstance(v, Data))]
+    if any(isinstance(rec.value(state), Data) for state in states):  # step by step: the last state reads the first one too
+        return NotImplemented
     name = func.__name__
     params = {"time": time, "layers": int(layers), "bidirectional": bool(bidirectional)}
-    op = rec.emit("recurrent", tuple(outs[0].shape), inputs, params, name)
+    op = rec.emit("recurrent", tuple(outs[0].shape), [source.op], params, name)
     rec.learn(outs[0], Data(op))
     for last in outs[1:]:
         shape = tuple(last.shape)
@@ -112,6 +113,24 @@ def literal(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
     return func(*args, **{k: v for k, v in kwargs.items() if k != "device"})
 
 
+def leak(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """``x.tolist()``, ``x.numpy()``: the values leave for Python, if there are any."""
+    if not rec.meta and rec.op_of(args[0]) is not None:
+        rec.leak()
+    return NotImplemented
+
+
+def set_data(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """``y.data = z``: y now holds z; a tensor of the user's model is not touched."""
+    if rec.is_owned(args[0]):
+        rec.write(args[0], rec.value(args[1]))
+        return None
+    value = rec.value(args[1])
+    rec.real(lambda: func(*map_tensors(args, rec.argument)))
+    rec.learn(args[0], value)
+    return None
+
+
 def take_along(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """A gather with broadcasting (and a device check that the recorder must go around)."""
     bound = dict(zip(("input", "indices", "dim"), args, strict=False)) | dict(kwargs)
@@ -135,5 +154,7 @@ HANDLERS: dict[Any, Handler] = {
     torch.nn.functional.batch_norm: batch_norm,
     **dict.fromkeys((Tensor.__getitem__, Tensor.__setitem__), item),
     **dict.fromkeys((torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor), literal),
+    **dict.fromkeys((Tensor.tolist, Tensor.numpy, Tensor.__array__), leak),
+    Tensor.data.__set__: set_data,  # type: ignore[attr-defined]
     **dict.fromkeys((torch.take_along_dim, Tensor.take_along_dim), take_along),
 }

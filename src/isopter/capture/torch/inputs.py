@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from isopter.capture.torch.capture import name_inputs
+from isopter.capture.torch.capture import name_inputs, signature
 from isopter.errors import UsageError
 
 
@@ -20,7 +19,7 @@ def example_inputs(model: nn.Module, size: tuple[int, ...] | None, inputs: Any) 
     if size is not None:
         return name_inputs(model, (torch.empty(size, dtype=_dtype(model), device="meta"),))
     if isinstance(inputs, Mapping):
-        parameters = inspect.signature(model.forward).parameters
+        parameters = {p.name: p for p in signature(model)}
         wrong = [str(k) for k in inputs if k not in parameters]
         if wrong and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             raise UsageError(f"{type(model).__name__}.forward has no argument {', '.join(wrong)}. It takes: {', '.join(parameters)}.")

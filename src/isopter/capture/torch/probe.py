@@ -82,6 +82,7 @@ class Prober:
             if weights == "positive":
                 make_positive(self.model, self.generator)
             self.model.to(torch.float64).train(training)
+        self.rest = {name: b.clone() for name, b in self.model.named_buffers()}
         self.given = example_inputs(model, size, inputs)
         self.tensors = tensors_in(self.given)
         self.batched = True
@@ -179,6 +180,10 @@ class Prober:
 
     def run(self, tensors: list[Tensor], targets: Mapping[str, Target], visit: Callable[[str, Tensor], None]) -> None:
         """One forward pass; `visit` sees each watched tensor the moment its module returns it."""
+        for name, buffer in self.model.named_buffers():  # what the last pass wrote must not pass for an effect of the pixel
+            if name in self.rest:
+                with torch.no_grad():
+                    buffer.copy_(self.rest[name])
         waiting = iter(tensors)
         given = map_tensors(self.given, lambda _: next(waiting))
         args, kwargs = call_arguments(self.model, given)
@@ -237,6 +242,8 @@ def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[i
     if tensor.is_floating_point():  # unlike in every channel: norms and softmax over channels do not see an equal shift
         spread = torch.rand(moved[tuple(at)].shape, generator=torch.Generator().manual_seed(3), dtype=tensor.dtype) + 0.5
         moved[tuple(at)] += step * spread
+    elif tensor.dtype == torch.bool:
+        moved[tuple(at)] ^= True
     else:
         moved[tuple(at)] += 1
     return moved

@@ -62,7 +62,7 @@ class Recorder(Tape, TorchDispatchMode):
 
     def _on_constants(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run for real. Meta tensors only lend their shape; a write to a tensor of the model goes to a copy of it."""
-        written = _written(func, args)
+        written = _written(func, args, kwargs)
         viewed = [args[0]] if _is_view(func) and isinstance(args[0], Tensor) else []
         for tensor in [*written, *viewed]:
             if id(tensor) in self._owned and id(tensor) not in self._shadows:
@@ -77,6 +77,13 @@ class Recorder(Tape, TorchDispatchMode):
 
         real_kwargs = {k: torch.device("cpu") if k == "device" and v is not None and v.type == "meta" else v for k, v in kwargs.items()}
         out = self.real(lambda: func(*map_tensors(args, concrete), **map_tensors(real_kwargs, concrete)))
+        if torch.Tag.nondeterministic_seeded in func.tags:  # another draw on another run: no more known than a weight
+            for tensor in written or tensors_in(out):
+                self._kept.append(tensor)
+                if written:
+                    self.write(tensor, Weight())
+                else:
+                    self._remember(tensor, Weight())
         if written:
             self._kept += written
             return written[0] if isinstance(out, Tensor) else out
@@ -85,15 +92,20 @@ class Recorder(Tape, TorchDispatchMode):
         return out
 
     def _on_weights(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        written = _written(func, args)
-        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs)) if not written else None
+        written = _written(func, args, kwargs)
         if written:
             for tensor in written:
+                self._kept.append(tensor)
                 self.write(tensor, Weight())
             return written[0]
-        for tensor in tensors_in(out):
-            self._remember(tensor, Weight())
-            self._kept.append(tensor)
+        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
+        outs = tensors_in(out)
+        self._kept += outs
+        if _is_view(func) and isinstance(args[0], Tensor):
+            self._register_views(func, args, kwargs, out, [Weight()] * len(outs))
+        else:
+            for tensor in outs:
+                self._remember(tensor, Weight())
         return out
 
     def _on_data(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -101,9 +113,9 @@ class Recorder(Tape, TorchDispatchMode):
         if name.removesuffix("_") in ("index", "index_put", "_unsafe_index", "_index_put_impl"):
             args = (args[0], self.real(lambda: expand_masks(self, list(args[1]))), *args[2:])
         if name in _READS_VALUES:
-            if self.meta:
-                raise NeedsValues(name)
-            return func(*args, **kwargs)
+            return self._read_values(func, name, args, kwargs)
+        if name in _RESHAPED_IN_PLACE or (written and isinstance(kwargs.get("out"), Tensor)):
+            return self._replace(func, name, args, kwargs)
         if written:
             return self._write_call(func, name, written, args, kwargs)
         out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
@@ -117,6 +129,37 @@ class Recorder(Tape, TorchDispatchMode):
             for tensor, value in zip(outs, values, strict=True):
                 self._remember(tensor, value)
         return out
+
+    def _read_values(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """A Python number, or a tensor whose shape is decided by values: only with real data, and only as a bound."""
+        if self.meta:
+            raise NeedsValues(name)
+        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
+        outs = tensors_in(out)
+        if not outs:
+            self.leak()
+        call = Call(name, _bind(func, args, kwargs), outs, func)
+        for tensor, value in zip(outs, translate.opaque(self, call) if outs else [], strict=True):
+            self.learn(tensor, value)
+        return out
+
+    def _replace(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """``y.unsqueeze_(1)``, ``torch.cat(..., out=y)``: the functional call, whose result y then holds, in its shape."""
+        functional = getattr(torch.ops.aten, name.removesuffix("_"))
+        with self:
+            made = functional(*args, **{k: v for k, v in kwargs.items() if k != "out"})
+        target = kwargs["out"] if "out" in kwargs else args[0]
+        value = self.value(made)
+        if "out" not in kwargs:
+            self.real(lambda: func(*args, **kwargs))
+        elif target.shape != made.shape:
+            self.real(lambda: target.resize_(made.shape))
+        else:
+            self._kept.append(target)
+            self.write(target, value)
+            return target
+        self.learn(target, value)
+        return target
 
     def _register_views(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any, values: Sequence[Value]) -> None:
         parent = self._state(args[0])
@@ -197,8 +240,14 @@ _SHAPE_ONLY = frozenset(
 )
 """Calls that look at a tensor's shape only: their result is a constant whatever the tensor holds."""
 
-_READS_VALUES = frozenset(("_local_scalar_dense", "equal", "is_nonzero", "nonzero", "masked_select", "_unique2", "unique_dim", "item"))
-"""Calls whose result, or its shape, is needed as a Python value."""
+_READS_VALUES = frozenset(
+    "_local_scalar_dense equal is_nonzero item allclose nonzero nonzero_static argwhere masked_select _unique _unique2 unique_dim "
+    "unique_consecutive unique_dim_consecutive bincount histc".split()
+)
+"""Calls whose result, or its shape, is decided by values."""
+
+_RESHAPED_IN_PLACE = frozenset("unsqueeze_ squeeze_ transpose_ t_ swapaxes_ swapdims_".split())
+"""In-place calls that change the shape."""
 
 
 @functools.lru_cache(maxsize=4096)
@@ -227,4 +276,4 @@ def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None 
     if not func._schema.is_mutable:
         return []
     bound = _bind(func, args, kwargs or {})
-    return [bound[name] for name, _, written in _signature(func) if written and isinstance(bound[name], Tensor)]
+    return [tensor for name, _, written in _signature(func) if written for tensor in tensors_in(bound[name])]

@@ -44,6 +44,7 @@ class Tape:
         self.path: list[str] = [""]
         self.meta = meta
         self.paused = False
+        self.leaked = False
         self._weights = {id(t) for t in weights}
         self._owned = {id(t): t for t in owned}
         self._shadows: dict[int, Tensor] = {}
@@ -64,6 +65,10 @@ class Tape:
         if state is not None:
             return self._current(state)
         return Weight() if id(tensor) in self._weights else Const(self._shadows.get(id(tensor), tensor))
+
+    def is_owned(self, tensor: Tensor) -> bool:
+        """Whether it is a parameter or buffer of the user's model."""
+        return id(tensor) in self._owned
 
     def op_of(self, tensor: Tensor) -> int | None:
         """The op whose result `tensor` holds now, or None if it does not depend on an input."""
@@ -87,6 +92,14 @@ class Tape:
             state.version = state.root.version
         return state.value
 
+    def leak(self) -> None:
+        """Data has left the tensors for Python: what comes back from there is not seen, and later ops are marked."""
+        if not self.leaked:
+            self.issue(
+                "Values of the input were read in Python: exact only for the control path they chose, blind to what was computed there"
+            )
+        self.leaked = True
+
     def learn(self, tensor: Tensor, value: Value) -> None:
         """Note that the new `tensor` holds `value`."""
         self._remember(tensor, value)
@@ -96,7 +109,8 @@ class Tape:
 
     def emit(self, kind: str, shape: tuple[int, ...], inputs: Sequence[int], params: Mapping[str, Any], source: str) -> int:
         """Append an op and return its index."""
-        self.ops.append(Op("", kind, tuple(int(n) for n in shape), tuple(inputs), dict(params), self.path[-1], source))
+        known = {**params, "leaked": True} if self.leaked else dict(params)
+        self.ops.append(Op("", kind, tuple(int(n) for n in shape), tuple(inputs), known, self.path[-1], source))
         return len(self.ops) - 1
 
     def shape(self, op: int) -> tuple[int, ...]:
@@ -105,6 +119,10 @@ class Tape:
 
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
         """The value of a view (or any pure index map) of a value; the recorder knows how."""
+        raise NotImplementedError
+
+    def write(self, target: Tensor, value: Value) -> None:
+        """`target` now holds `value`; the recorder knows what that means for its aliases."""
         raise NotImplementedError
 
     def real(self, run: Callable[[], Any]) -> Any:

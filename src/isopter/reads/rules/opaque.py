@@ -21,7 +21,7 @@ def chosen(site: Site) -> Reads:
     """
     maps: dict[int, AxisMap | None] = dict.fromkeys(site.params["axes"], Whole())
     ndim = len(site.shape)
-    if len(site.inputs[0]) == ndim and all(
+    if len(site.inputs[0]) == ndim > len(maps) and all(
         n == m for a, (n, m) in enumerate(zip(site.inputs[0], site.shape, strict=True)) if a not in maps
     ):
         first = along(ndim, maps, exactness="data_dependent")

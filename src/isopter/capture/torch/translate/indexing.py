@@ -95,8 +95,10 @@ def chosen(rec: Tape, call: Call) -> list[Value]:
     if "dim" in call.arguments:
         axes: tuple[int, ...] = (call["dim"] % source.dim(),)
     else:
-        listed = call["indices"] if isinstance(call.get("indices"), list) else [call["index"]] * source.dim()
-        axes = tuple(a for a, i in enumerate(listed) if i is not None)
+        listed = call["indices"] if isinstance(call.get("indices"), list) else []
+        given = [(a, i) for a, i in enumerate(listed) if i is not None]
+        simple = len(given) == 1 and given[0][1].dim() == 1 and given[0][1].dtype != torch.bool
+        axes = (given[0][0],) if simple else tuple(range(source.dim()))
     rest = [op for op in data_inputs(rec, call) if op != first]
     return [Data(rec.emit("chosen", tuple(o.shape), [first, *rest], {"axes": axes}, call.name)) for o in call.outs]
 
@@ -106,7 +108,9 @@ def lookup(rec: Tape, call: Call) -> Translated:
     """A table of weights looked up by data: each output row reads its own index."""
     inputs = data_inputs(rec, call)
     out = shape_of(call)
-    if len(inputs) != 1:
+    listed = call.get("indices")
+    first = listed[0] is not None and len(listed) == 1 if isinstance(listed, list) else call.get("dim", 0) == 0
+    if len(inputs) != 1 or not first or call.name in ("gather", "take_along_dim", "take"):
         return opaque(rec, call)
     shape = rec.shape(inputs[0])
     if out[: len(shape)] == shape:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from isopter.capture.torch import moves
-from isopter.capture.torch.translate import aten, data_inputs, shape_of, source_op
+from isopter.capture.torch.translate import Translated, aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Const, Data, Value
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @aten("pointwise _prelu_kernel prelu rrelu rrelu_with_noise native_dropout alpha_dropout dropout feature_dropout polar complex "
-      "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor bucketize searchsorted normal bernoulli "
+      "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor normal bernoulli "
       "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward")  # fmt: skip
 def pointwise(rec: Tape, call: Call) -> Value:
     """Each position by itself; broadcasting aligned at the last axis."""
@@ -86,6 +86,15 @@ _ARITHMETIC: dict[str, Any] = {
     "neg": torch.neg,
     "exp": torch.exp,
 }
+
+
+@aten("bucketize searchsorted")
+def bins(rec: Tape, call: Call) -> Translated:
+    """Where each value falls among constant boundaries; boundaries that are data are read whole, at most."""
+    queries = call["self"]
+    if data_inputs(rec, call) != [rec.op_of(queries) if isinstance(queries, Tensor) else None]:
+        return opaque(rec, call)
+    return rec.emit("pointwise", shape_of(call), [source_op(rec, call)], {}, call.name)
 
 
 @aten("masked_fill")

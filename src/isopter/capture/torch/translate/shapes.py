@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from isopter.capture.torch import moves
-from isopter.capture.torch.translate import aten, shape_of, source_op
+from isopter.capture.torch.translate import aten, opaque, shape_of, source_op
 from isopter.capture.torch.values import Const, Data, Value
 
 if TYPE_CHECKING:
@@ -113,6 +113,9 @@ def split(rec: Tape, call: Call) -> list[Value]:
 @aten("diagonal as_strided view_as_real view_as_complex real imag diagonal_copy as_strided_copy trace_copy")
 def executed(rec: Tape, call: Call) -> Value:
     """A view of another kind: run it on positions. (Reinterpretations of bytes are bounded.)"""
+    source = call["self"]
+    if call.name.startswith("as_strided") and not (source.is_contiguous() and source.storage_offset() == 0):
+        return opaque(rec, call)[0]  # strides of memory that is not in the order of positions
     return _execute(rec, call)
 
 
