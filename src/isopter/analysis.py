@@ -151,8 +151,7 @@ class Analysis:
 
     @cached_property
     def _inputs(self) -> tuple[int, ...]:
-        """Inputs that have space; a scalar beside them (a time step) has none."""
-        return tuple(i for i in self.graph.inputs if self.graph.ops[i].shape) or self.graph.inputs
+        return self.graph.inputs
 
     def _origin_of(self, index: int) -> int:
         inputs = self._inputs

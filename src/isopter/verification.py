@@ -116,10 +116,10 @@ def verify(
             for name, t in watched.items()
             if plan.depends(op := analysis.find(name)) and 0 not in t.shape
         }
-        if not mine or not analysis.graph.ops[origin].shape:
-            continue
         if 0 in analysis.graph.ops[origin].shape:
             raise UsageError(f"The input has shape {analysis.graph.ops[origin].shape}: an empty axis leaves no pixel to change.")
+        if not mine:
+            continue
         pixels = choose_pixels(analysis, list(mine), origin, units, rng)
         expected = reached(analysis, origin, list(mine), pixels)
         seen = {name: np.zeros_like(e) for name, e in expected.items()}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from isopter.capture.torch.naming import Trace, finish
 from isopter.capture.torch.recorder import FunctionRecorder, NeedsValues, Recorder
 from isopter.capture.torch.tape import map_tensors
-from isopter.capture.torch.values import tensors_in
+from isopter.capture.torch.values import Weight, tensors_in
 from isopter.errors import CaptureError
 from isopter.graph import Graph, check
 
@@ -95,6 +95,9 @@ def _record(model: nn.Module, inputs: Mapping[str, Any], training: bool, meta: b
     for name, item in inputs.items():
         given[name] = map_tensors(item, lambda t: _input(t, device))
         for k, tensor in enumerate(tensors_in(given[name])):
+            if tensor.dim() == 0:  # a scalar beside the image (a time step) has no space: no more than a weight
+                recorder.learn(tensor, Weight())
+                continue
             label = name if k == 0 else f"{name}.{k}"
             recorder.input(tensor, label)
             trace.inputs[label] = recorder.op_of(tensor) or 0

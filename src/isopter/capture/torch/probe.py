@@ -85,14 +85,16 @@ class Prober:
         self.rest = {name: b.clone() for name, b in self.model.named_buffers()}
         self.given = example_inputs(model, size, inputs)
         self.tensors = tensors_in(self.given)
+        self.images = [k for k, t in enumerate(self.tensors) if t.dim()]
         self.batched = True
         self._kept: tuple[Mapping[str, Target] | None, list[Tensor], dict[str, Tensor]] = (None, [], {})
 
     def changed(
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
     ) -> dict[str, Bools]:
-        """For each target, which units change when each pixel of input tensor `origin` does: shape (pixels, *units)."""
+        """For each target, which units change when each pixel of the graph's input `origin` does: shape (pixels, *units)."""
         name, step = STEPS[probe]
+        origin = self.images[origin]
         base = [self._baseline(t, name) for t in self.tensors]
         found: dict[str, list[Bools]] = {key: [] for key in targets}
         values = sum(math.prod(t.shape) for t in targets.values()) + base[origin].numel()

@@ -97,7 +97,7 @@ class Recorder(Tape, TorchDispatchMode):
             for tensor in written:
                 self._kept.append(tensor)
                 self.write(tensor, Weight())
-            return written[0]
+            return written[0] if func._schema.returns else None
         out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
         outs = tensors_in(out)
         self._kept += outs
@@ -187,6 +187,8 @@ class Recorder(Tape, TorchDispatchMode):
         for tensor, value in zip(written, values, strict=True):
             self._kept.append(tensor)
             self.write(tensor, value)
+        if not func._schema.returns:
+            return None
         return written[0] if len(written) == 1 else tuple(written)
 
     def write(self, target: Tensor, value: Value) -> None:
