@@ -21,7 +21,7 @@ from networks import Network, networks
 from truth import check, check_plane
 
 COUNT = int(os.environ.get("ISOPTER_NETWORKS", "60"))
-SHARDS = 4
+SHARDS = max(4, COUNT // 100)
 
 BOUNDED = {"max_pool_unpool", "grid_sample_constant", "gather_on_values"}
 """Cases whose reads values decide: bounded, never missed."""
