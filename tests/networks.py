@@ -184,7 +184,10 @@ def _build(ops: Sequence[Op], shape: Shape) -> tuple[nn.Module, Shape]:
         layer = Branch(item, shape) if item.kind == "branch" else KINDS[item.kind].make(shape, **dict(item.args))
         layer.eval()
         with torch.no_grad():
-            given = layer(torch.zeros(1, *shape)).shape
+            made = layer(torch.zeros(1, *shape))
+        given = made.shape
+        if item.kind == "branch" and not torch.isfinite(made).all():
+            raise Illegal  # a max-pool window of padding alone is -inf, and -inf times anything tells nothing of it
         if len(given) != len(shape) + 1 or given[0] != 1 or min(given) < 1 or given[1] > 2 * MAX_CHANNELS:
             raise Illegal
         if max(given[2:]) > MAX_SIZE[len(shape) - 1]:

@@ -19,7 +19,8 @@ def pull(plan: Plan, op: int, start: Patch, *, context: bool, clip: bool = True)
             continue
         for edge in plan.incoming(target, context):
             shape = ops[edge.source].shape
-            pulled = patch if edge.plain else scatter(edge.relation, patch, shape, ops[target].shape, clip)
+            plane = () if clip else plan.units[target]
+            pulled = patch if edge.plain else scatter(edge.relation, patch, shape, ops[target].shape, plane)
             if pulled is not None:
                 known = waiting.get(edge.source)
                 waiting[edge.source] = pulled if known is None else union(known, pulled, shape) or pulled

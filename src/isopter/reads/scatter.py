@@ -7,6 +7,7 @@ Sets are `Patch`es: a boolean block with an origin, so the cost is that of the f
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +53,10 @@ def union(a: Patch | None, b: Patch | None, shape: Shape) -> Patch | None:
     return Patch(mask, lo, a.full)
 
 
-def scatter(relation: Relation, patch: Patch, shape_in: Shape, shape_out: Shape, clip: bool) -> Patch | None:
+def scatter(relation: Relation, patch: Patch, shape_in: Shape, shape_out: Shape, plane: Collection[int] = ()) -> Patch | None:
     """The input positions read by `patch`; None if there are none.
 
-    With `clip` inside the tensor; without, on the plane, where borders do not exist (every link must have a plane form).
+    Inside the tensor; but along the output axes in `plane` borders do not exist (their links must have a plane form).
     """
     if relation.unread is not None:
         patch = _without(relation.unread, patch, shape_out)
@@ -71,7 +72,7 @@ def scatter(relation: Relation, patch: Patch, shape_in: Shape, shape_out: Shape,
         k = len(link.outs)
         sizes_out, sizes_in = tuple(shape_out[a] for a in link.outs), tuple(shape_in[a] for a in link.ins)
         block = Patch(mask, tuple(origin), tuple(full))
-        pulled = _pull(link, block, at, sizes_out, sizes_in, clip)
+        pulled = _pull(link, block, at, sizes_out, sizes_in, clip=link.outs[0] not in plane)
         if pulled is None:
             return None
         mask, new_origin, new_full = pulled
