@@ -89,7 +89,7 @@ def _growth(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
     plane = link.map.plane
     if plane is None:
         table = link.map.table(walks.graph.ops[edge.target].shape[link.outs[0]], walks.graph.ops[edge.source].shape[link.ins[0]])
-        if isinstance(table, int) or table.shape[1] == walks.graph.ops[edge.source].shape[link.ins[0]]:
+        if table.shape[1] == walks.graph.ops[edge.source].shape[link.ins[0]]:
             return None
         return Fraction(0)
     reach = max((int(row[row != NOTHING].max() - row[row != NOTHING].min()) for row in plane.pattern if (row != NOTHING).any()), default=0)
