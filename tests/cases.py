@@ -353,6 +353,7 @@ _fn("add_inplace", lambda x, conv: conv(x).add_(x), X2, conv=lambda: nn.Conv2d(3
 
 # ---- masks and values --------------------------------------------------------------------------------------------------
 
+_fn("hardswish", lambda x: F.hardswish(x), X2)
 _fn("masked_fill", lambda x, keep: x.masked_fill(~keep, 0.0), X2, keep=lambda: _mask(9, 7))
 _fn("where_constant_condition", lambda x, keep: torch.where(keep, x, x.flip(2)), X2, keep=lambda: _mask(9, 7))
 _fn("where_against_zero", lambda x, keep: torch.where(keep, x, torch.zeros_like(x)), X2, keep=lambda: _mask(9, 1))
@@ -405,6 +406,20 @@ _fn(
 _fn("sdpa", lambda x: F.scaled_dot_product_attention(x, x, x), (1, 8, 4))
 _fn("sdpa_causal", lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True), (1, 8, 4))
 _fn("sdpa_inf_mask", lambda x, mask: F.scaled_dot_product_attention(x, x, x, attn_mask=mask), (1, 8, 4), mask=lambda: _band(8, 1))
+_fn("sdpa_finite_mask", lambda x, m: F.scaled_dot_product_attention(x, x, x, attn_mask=m), (1, 8, 4), m=lambda: _band(8, 1).clamp(min=-1e9))
+_fn(
+    "attention_by_hand_finite_mask",
+    lambda x, mask: ((x @ x.mT).view(1, 1, 8, 8) + mask).view(1, 8, 8).softmax(-1) @ x,
+    (1, 8, 4),
+    mask=lambda: _band(8, 2).clamp(min=-200.0),
+)
+_fn(
+    "attention_masked_fill_finite",
+    lambda x, keep: (x @ x.mT).masked_fill(~keep, -1e9).softmax(-1) @ x,
+    (1, 8, 4),
+    keep=lambda: _band(8, 1) == 0,
+)
+_fn("softmax_of_shifted_scores", lambda x, low: (x + low).softmax(-1), (1, 8, 4), low=lambda: torch.full((4,), -100.0))
 _fn("sdpa_boolean_mask", lambda x, keep: F.scaled_dot_product_attention(x, x, x, attn_mask=keep), (1, 8, 4), keep=lambda: _band(8, 2) == 0)
 _fn(
     "attention_by_hand_causal",

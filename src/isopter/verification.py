@@ -12,6 +12,7 @@ import numpy as np
 from isopter.analysis import Analysis, analyze
 from isopter.capture.dispatch import check_size, is_torch
 from isopter.errors import UsageError
+from isopter.graph import Op
 
 if TYPE_CHECKING:
     from isopter.capture.torch.probe import Target
@@ -208,6 +209,13 @@ def reached(analysis: Analysis, origin: int, names: Sequence[str], pixels: Seque
 
 
 def with_rounding(analysis: Analysis) -> Analysis:
-    """The same analysis with interpolation also reading where only a rounding error does (a weight of 1e-16): no miss."""
-    ops = (replace(op, params={**op.params, "rounding": True}) if op.kind == "resample" else op for op in analysis.graph.ops)
+    """The same analysis with what reads by a vanishing weight only: interpolation where rounding leaves 1e-16, a finite attention
+    mask. A change there is no miss."""
+
+    def loosened(op: Op) -> Op:
+        if op.params.get("faint"):
+            return replace(op, params={k: v for k, v in op.params.items() if k not in ("unread", "left_pattern", "right_pattern")})
+        return replace(op, params={**op.params, "rounding": True}) if op.kind == "resample" else op
+
+    ops = map(loosened, analysis.graph.ops)
     return Analysis(replace(analysis.graph, ops=tuple(ops)), analysis.axes, analysis.name)

@@ -36,9 +36,8 @@ class Recorder(Tape, TorchDispatchMode):
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
         """The value of a view (or any pure index map) of a value."""
         if isinstance(value, Data):
-            known = value.fixed
-            fixed = self.real(lambda: view(known.expand(parent.shape))) if known is not None else None
-            return Data(moves.by_execution(self, value.op, tuple(parent.shape), view, shape, "view"), fixed)
+            op = moves.by_execution(self, value.op, tuple(parent.shape), view, shape, "view")
+            return self.real(lambda: value.moved(op, tuple(parent.shape), view))
         return Const(self.real(lambda: view(value.real))) if isinstance(value, Const) else value
 
     # ---- the dispatch --------------------------------------------------------------------------------------------

@@ -14,11 +14,17 @@ class Data:
     """Depends on an input: the result of op `op`.
 
     `fixed`, if given, holds entries that are known whatever the input (NaN: unknown), broadcastable to the tensor: scores
-    of -inf, weights of 0. They read nothing, and what multiplies them is not read.
+    of -inf, weights of 0. They read nothing, and what multiplies them is not read. `faint`, if given, marks entries that a
+    finite mask (-100, -1e9) hides: scores it pushes down, then weights of less than e^-50 that count as 0.
     """
 
     op: int
     fixed: Tensor | None = None
+    faint: Tensor | None = None
+
+    def moved(self, op: int, shape: tuple[int, ...], move: Callable[[Tensor], Tensor]) -> Data:
+        """The data of op `op`, whose entries are this tensor's (of shape `shape`) moved."""
+        return Data(op, *(None if known is None else move(known.expand(shape)) for known in (self.fixed, self.faint)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 from isopter.capture.torch import moves
 from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.translate.indexing import constant
+from isopter.capture.torch.translate.pointwise import HIDES
 from isopter.capture.torch.values import Data, Value
 
 if TYPE_CHECKING:
@@ -46,19 +47,37 @@ def scan(rec: Tape, call: Call) -> int:
 
 @aten("_softmax _log_softmax softmax log_softmax _safe_softmax")
 def softmax(rec: Tape, call: Call) -> Value:
-    """Whole along its axis; a score of -inf is a weight of 0, and neither reads nor is read."""
+    """Whole along its axis; a score of -inf, or one a mask such as -100 pushes down, is a weight of 0: it neither reads nor is
+    read."""
     op = source_op(rec, call)
     if not rec.shape(op):
         return Data(op)
-    value = rec.value(call["self"])
-    params: dict[str, Any] = {"axes": (call["dim"] % len(rec.shape(op)),)}
+    axis = call["dim"] % len(rec.shape(op))
+    hidden, faint = rec.real(lambda: _hidden(rec.value(call["self"]), axis - len(rec.shape(op))))
+    params: dict[str, Any] = {"axes": (axis,)}
     fixed = None
-    if isinstance(value, Data) and value.fixed is not None:
-        masked = value.fixed == -torch.inf
-        if masked.any():
-            fixed = torch.where(masked, -torch.inf if "log" in call.name else 0.0, torch.nan).double()
-            params["unread"] = masked.numpy()
-    return Data(rec.emit("softmax", shape_of(call), [op], params, call.name.lstrip("_")), fixed)
+    if hidden is not None:
+        fixed = torch.where(hidden, -torch.inf if "log" in call.name else 0.0, torch.nan).double()
+        params["unread"] = hidden.numpy()
+    if faint is not None:
+        params["faint"] = True
+        op = rec.emit("pointwise", shape_of(call), [op], {"unread": faint.numpy(), "faint": True}, "mask")
+        rec.issue("A finite attention mask is taken as -inf: what it hides has a weight of less than e^-50")
+    return Data(rec.emit("softmax", shape_of(call), [op], params, call.name.lstrip("_")), fixed, faint)
+
+
+def _hidden(value: Value, axis: int) -> tuple[Tensor | None, Tensor | None]:
+    """Which scores get no weight along `axis`, and which of these only because a finite mask pushes them below the others."""
+    if not isinstance(value, Data) or (value.fixed is None and value.faint is None):
+        return None, None
+    none = torch.tensor(False)
+    fixed = torch.tensor(torch.nan) if value.fixed is None else value.fixed
+    hidden = fixed == -torch.inf
+    faint = ((none if value.faint is None else value.faint) | (fixed <= HIDES)) & ~hidden
+    if faint.any():
+        rows = faint | hidden
+        faint = faint & ~(rows.all(dim=axis, keepdim=True) if rows.dim() >= -axis else rows)  # a shift of all scores hides none
+    return (hidden | faint if (hidden | faint).any() else None), (faint if faint.any() else None)
 
 
 @aten("sort topk msort argsort")
@@ -158,6 +177,9 @@ def matmul(rec: Tape, call: Call) -> int | list[Value]:
         pattern = _nonzero(rec, tensor)
         if pattern is not None and tensor.dim() > 1:
             params[f"{side}_pattern"] = pattern
+            value = rec.value(tensor)
+            if isinstance(value, Data) and value.faint is not None:
+                params["faint"] = True
     results: list[int] = []
     if inputs:
         shape = two if not (left.dim() == right.dim() == 1) else (1, 1)

@@ -20,15 +20,41 @@ if TYPE_CHECKING:
 
 @aten("pointwise _prelu_kernel prelu rrelu rrelu_with_noise native_dropout alpha_dropout dropout feature_dropout polar complex "
       "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor normal bernoulli "
-      "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward")  # fmt: skip
+      "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward hardswish")  # fmt: skip
 def pointwise(rec: Tape, call: Call) -> Value:
     """Each position by itself; broadcasting aligned at the last axis."""
     inputs = data_inputs(rec, call)
     fixed = _fixed(rec, call)
+    faint = rec.real(lambda: _faint(rec, call, fixed))
     out = shape_of(call)
     source = call.func._schema.name.removeprefix("aten::").removesuffix("_")
-    params = {} if fixed is None else {"unread": _unread(fixed)}
-    return Data(rec.emit("pointwise", out, list(dict.fromkeys(inputs)), params, source), fixed)
+    params: dict[str, Any] = {} if fixed is None else {"unread": _unread(fixed)}
+    if fixed is not None and faint is not None:
+        params["faint"] = True
+    return Data(rec.emit("pointwise", out, list(dict.fromkeys(inputs)), params, source), fixed, faint)
+
+
+HIDES = -50.0
+"""A constant this low among attention scores is a mask (-100, -1e4, -1e9): e^-50 is lost in double precision beside any other
+weight."""
+
+
+def _faint(rec: Tape, call: Call, fixed: Tensor | None) -> Tensor | None:
+    """Scores that a finite constant pushes down, and weights of 0 that such scores have become."""
+    found: list[Tensor] = []
+    for key in ("self", "other"):
+        operand = call.arguments.get(key)
+        value = rec.value(operand) if isinstance(operand, Tensor) else None
+        if isinstance(value, Data) and value.faint is not None:
+            found.append(value.faint if call.name in ("add", "sub") or fixed is None else value.faint & (fixed == 0))
+        elif call.name == "add" and isinstance(value, Const) and call.get("alpha", 1) == 1:
+            low = _entries(rec, operand)
+            if low is not None and bool(((low <= HIDES) & torch.isfinite(low)).any()):
+                found.append((low <= HIDES) & torch.isfinite(low))
+    if not found or (fixed is None and call.name not in ("add", "sub")):
+        return None
+    faint = found[0] if len(found) == 1 else found[0] | found[1]
+    return faint if bool(faint.any()) else None
 
 
 def _unread(fixed: Tensor) -> np.ndarray:

@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 def moved(rec: Tape, call: Call, op: int, out: int = 0) -> Value:
     """The value of a call that only moves positions: its known entries move alike."""
     value = rec.value(call["self"])
-    known = value.fixed if isinstance(value, Data) else None
-    if known is None:
+    if not isinstance(value, Data) or (value.fixed is None and value.faint is None):
         return Data(op)
     arguments = {k: v for k, v in call.arguments.items() if k != "self"}
 
-    def run() -> Tensor:
-        made = call.func(known.expand(call["self"].shape).contiguous(), **arguments)
+    def run(known: Tensor) -> Tensor:
+        made = call.func(known.contiguous(), **arguments)
         return made if isinstance(made, torch.Tensor) else made[out]
 
-    return Data(op, rec.real(run))
+    return rec.real(lambda: value.moved(op, tuple(call["self"].shape), run))
 
 
 @aten("detach alias clone contiguous _to_copy lift_fresh lift positive view_as_real_copy _conj resolve_conj resolve_neg "
