@@ -10,7 +10,7 @@ from torch import nn
 
 import isopter as ip
 from isopter.analysis import Analysis
-from isopter.capture.torch.probe import STEPS, Prober
+from isopter.capture.torch.probe import Prober
 from isopter.fields.extent import Progression
 from isopter.verification import reached, targets, with_rounding
 
@@ -47,7 +47,7 @@ def check(model: nn.Module, size: tuple[int, ...], *, seed: int = 0, axes: tuple
 
 def _truth(analysis, prober, watched, expected, axes, pixels):
     seen: dict[str, np.ndarray] = {}
-    for probe in range(len(STEPS)):
+    for probe in range(len(prober.steps)):
         changed = prober.changed(watched, 0, axes, pixels, probe)
         for name, block in changed.items():
             seen[name] = seen[name] | block if name in seen else block

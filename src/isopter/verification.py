@@ -100,7 +100,7 @@ def verify(
         raise UsageError(f"verify runs the model itself, and a {type(model).__name__} cannot be run. Expected a torch.nn.Module.")
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
         raise UsageError(f"units={units!r} must be a whole number of 1 or more.")
-    from isopter.capture.torch.probe import STEPS, Prober, progress_bar
+    from isopter.capture.torch.probe import Prober, progress_bar
 
     analysis = analyze(model, input_size, inputs=inputs, axes=axes, training=training)
     prober = Prober(model, check_size(input_size), inputs, weights=weights, training=training, seed=seed)
@@ -124,7 +124,7 @@ def verify(
         pixels = choose_pixels(analysis, list(mine), origin, units, rng)
         expected = reached(analysis, origin, list(mine), pixels)
         seen = {name: np.zeros_like(e) for name, e in expected.items()}
-        for probe in range(len(STEPS)):
+        for probe in range(len(prober.steps)):
             exacts = [n for n in mine if plan.exactness[analysis.find(n)] == "exact"]
             open_ = np.zeros(len(pixels), np.bool_)
             for name in exacts:
@@ -135,7 +135,7 @@ def verify(
             changed = prober.changed(mine, position, plan.axes, [pixels[i] for i in todo], probe)
             for name, block in changed.items():
                 seen[name][todo] |= block.reshape(len(todo), *seen[name].shape[1:])
-            progress_bar(probe + 1, len(STEPS), progress)
+            progress_bar(probe + 1, len(prober.steps), progress)
         for name in mine:
             exact[name] &= plan.exactness[analysis.find(name)] == "exact"
             missed = seen[name] & ~expected[name]
@@ -143,7 +143,7 @@ def verify(
                 missed &= ~reached(with_rounding(analysis), origin, [name], pixels)[name]
             verdicts[name] += [missed.size, missed.sum(), (expected[name] & ~seen[name]).sum()]
         chosen += pixels
-    progress_bar(len(STEPS), len(STEPS), progress)
+    progress_bar(len(prober.steps), len(prober.steps), progress)
     result = tuple(LayerVerdict(n, int(v[0]), int(v[1]), int(v[2]), exact[n]) for n, v in verdicts.items() if v[0])
     return Verification(result, tuple(chosen), weights)
 

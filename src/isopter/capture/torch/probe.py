@@ -30,17 +30,25 @@ from isopter.errors import CaptureError, UsageError
 
 Bools = npt.NDArray[np.bool_]
 
-STEPS: tuple[tuple[str, float], ...] = (
-    ("zeros", 1.0),
-    ("random", -0.61),
-    ("random", 1e6),
-    ("random", -1e6),
-    ("zeros", -1.0),
-    ("random", 0.37),
-    ("random", 1e40),
-    ("random", -1e40),
+STEPS: tuple[tuple[str, str, float], ...] = (
+    ("positive", "zeros", 1.0),
+    ("positive", "random", -0.61),
+    ("positive", "random", 1e6),
+    ("positive", "random", -1e6),
+    ("positive", "zeros", -1.0),
+    ("positive", "random", 0.37),
+    ("positive", "random", 1e40),
+    ("positive", "random", -1e40),
+    ("signed", "random", 0.37),
+    ("signed", "random", 1e6),
+    ("signed", "zeros", 1.0),
+    ("signed", "random", -30.0),
+    ("signed", "random", 1e3),
 )
-"""Baseline and step of each probe. The first two are always made, the others while a read is still unconfirmed."""
+"""Weights, baseline and step of each probe. The first two are always made, the others while a read is still unconfirmed.
+
+Positive weights let no read cancel, but after a norm they may leave every channel of a unit below zero, and a ReLU closed; with
+weights of both signs some channel is open. A model probed with its own weights keeps them throughout."""
 
 
 MEMORY = 600_000_000
@@ -80,8 +88,10 @@ class Prober:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if weights == "positive":
-                make_positive(self.model, self.generator)
+                draw_weights(self.model, self.generator)
             self.model.to(torch.float64).train(training)
+        self.weights = weights
+        self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == "positive")
         self.rest = {name: b.clone() for name, b in self.model.named_buffers()}
         self.given = example_inputs(model, size, inputs)
         self.tensors = tensors_in(self.given)
@@ -93,7 +103,10 @@ class Prober:
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
     ) -> dict[str, Bools]:
         """For each target, which units change when each pixel of the graph's input `origin` does: shape (pixels, *units)."""
-        name, step = STEPS[probe]
+        weights, name, step = self.steps[probe]
+        if self.weights not in ("as-is", weights):
+            draw_weights(self.model, self.generator.manual_seed(11), signed=weights == "signed")
+            self.weights, self._kept = weights, (None, [], {})
         origin = self.images[origin]
         base = [self._baseline(t, name) for t in self.tensors]
         found: dict[str, list[Bools]] = {key: [] for key in targets}
@@ -148,7 +161,7 @@ class Prober:
 
         def compare(key: str, tensor: Tensor) -> None:
             target = targets[key]
-            if tensor.shape[0] != target.shape[0] * count and count > 1:
+            if count > 1 and (not tensor.dim() or tensor.shape[0] != target.shape[0] * count):
                 raise _NotSeparable
             old, new = before[key], tensor.detach()
             differs = old != new
@@ -192,9 +205,14 @@ class Prober:
         by_path: dict[str, list[tuple[str, Target]]] = {}
         for key, target in targets.items():
             by_path.setdefault(target.path, []).append((key, target))
-        with _watch(self.model, by_path, visit), plain_paths(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            self.model(*args, **kwargs)
+        usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)  # for what the model makes of whole numbers (``x.byte() / 255``)
+        try:
+            with _watch(self.model, by_path, visit), plain_paths(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                self.model(*args, **kwargs)
+        finally:
+            torch.set_default_dtype(usual)
 
     def _baseline(self, tensor: Tensor, name: str) -> Tensor:
         self.generator.manual_seed(7)
@@ -215,8 +233,9 @@ def _alike(rows: Tensor) -> bool:
     return bool(torch.isclose(rows[:1], rows, rtol=1e-6, atol=1e-9, equal_nan=True).all()) if rows.is_floating_point() else True
 
 
-def make_positive(model: nn.Module, generator: torch.Generator) -> None:
-    """Positive weights that average their inputs, biases of zero, normalisation at rest: a read can neither cancel nor die."""
+def draw_weights(model: nn.Module, generator: torch.Generator, signed: bool = False) -> None:
+    """Positive weights that average their inputs, biases of zero, normalisation at rest: a read can neither cancel nor die.
+    `signed`: of either sign, and of a size that keeps the variance."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if not parameter.is_floating_point():
@@ -224,8 +243,11 @@ def make_positive(model: nn.Module, generator: torch.Generator) -> None:
             if "bias" in name.rpartition(".")[2] and parameter.dim() <= 1:
                 parameter.zero_()
                 continue
-            fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 1
+            fan_in = float(max(parameter[0].numel(), 1)) if parameter.dim() > 1 else 1.0
             noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
+            if signed and parameter.dim() > 1:
+                signs = torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1
+                noise, fan_in = noise * signs, math.sqrt(fan_in / 2)
             parameter.copy_((noise / fan_in).to(parameter.dtype))
         for module in model.modules():
             for name, rest in (("running_mean", 0.0), ("running_var", 1.0)):

@@ -1,0 +1,1 @@
+"""One file per library: what there is in it, and how to build it."""
