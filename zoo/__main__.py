@@ -26,10 +26,9 @@ def main() -> None:
 @click.argument("patterns", nargs=-1)
 @click.option("--sample", is_flag=True, help="Only the few networks of a quick run.")
 @click.option("--workers", default=2, show_default=True)
-@click.option("--prove/--no-prove", default=True, show_default=True, help="Hold each network against itself.")
-@click.option("--fresh", is_flag=True, help="Try again what has a record already.")
+@click.option("--fresh", is_flag=True, help="Try again what went well before, too.")
 @click.option("--records", type=click.Path(path_type=Path), default=RECORDS)
-def run_(patterns: tuple[str, ...], sample: bool, workers: int, prove: bool, fresh: bool, records: Path) -> None:
+def run_(patterns: tuple[str, ...], sample: bool, workers: int, fresh: bool, records: Path) -> None:
     """Try networks whose names match PATTERNS (such as timm:resnet*; default all), and go on where an earlier run stopped.
 
     Exit code 1 if a network that was asked for is not captured, or an answer does not hold.
@@ -45,7 +44,7 @@ def run_(patterns: tuple[str, ...], sample: bool, workers: int, prove: bool, fre
     if not wanted:
         raise click.UsageError(f"No network is called {' or '.join(patterns)}. Examples: {', '.join(list(entries)[:3])}.")
     known = {} if fresh else read(records)
-    run([n for n in wanted if n not in known], records, workers=workers, prove=prove)
+    run([n for n in wanted if n not in known or failures([known[n]])], records, workers=workers)
     found = read(records)
     bad = failures([found[n] for n in wanted])
     click.echo(f"{len(wanted)} networks, {len(bad)} with something wrong")

@@ -17,7 +17,7 @@ class Entry:
     """A network by name (``timm:resnet50``): how to build it with random weights.
 
     `convolutional`: it has no attention and picks no positions by value, so every field of it must be exact.
-    `sample`: one of the few that a quick run takes.
+    `sample`: one of the few that a quick run takes. `proved`: the analysis is held against the network itself.
     """
 
     library: str
@@ -26,6 +26,7 @@ class Entry:
     build: Callable[[], Built]
     convolutional: bool = False
     sample: bool = False
+    proved: bool = True
 
     @property
     def name(self) -> str:

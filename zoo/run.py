@@ -33,7 +33,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
     return records
 
 
-def run(names: Iterable[str], path: Path, *, workers: int, prove: bool) -> None:
+def run(names: Iterable[str], path: Path, *, workers: int) -> None:
     """Try `names` and append a line of JSON per network to `path`."""
     names = list(names)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def run(names: Iterable[str], path: Path, *, workers: int, prove: bool) -> None:
     pool = ProcessPool(max_workers=workers, max_tasks=40, context=multiprocessing.get_context("spawn"))
     with pool, path.open("a", encoding="utf-8") as file, Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("zoo", total=len(names))
-        waiting = {name: pool.schedule(attempt, args=(name, prove), timeout=LIMIT) for name in names}
+        waiting = {name: pool.schedule(attempt, args=(name,), timeout=LIMIT) for name in names}
         while waiting:
             for name in [n for n, future in waiting.items() if future.done()]:
                 record = _outcome(name, waiting.pop(name))

@@ -24,28 +24,28 @@ from zoo.setting import without_drawing
 UNITS = 4
 """Pixels to change per network."""
 
-PATIENCE = 20.0
+PATIENCE = 15.0
 """Seconds of forward passes that a proof may cost; a network that would take longer is traced but not proved."""
 
 PASSES = 8
 """Batches that a proof runs at most, about."""
 
 
-def attempt(name: str, prove: bool = True) -> dict[str, Any]:
+def attempt(name: str) -> dict[str, Any]:
     """What became of a network, as plain data for a line of JSON. Never raises: an error is part of the record."""
     entry = catalogue()[0][name]
     record: dict[str, Any] = {"name": name, "library": entry.library, "family": entry.family, "convolutional": entry.convolutional}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _fill(record, entry, prove)
+            _fill(record, entry)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         record["error"] = f"{type(error).__name__}: {str(error)[:400]} ({where.filename.rpartition('/')[2]}:{where.lineno})"
     return record
 
 
-def _fill(record: dict[str, Any], entry: Entry, prove: bool) -> None:
+def _fill(record: dict[str, Any], entry: Entry) -> None:
     record["stage"] = "build"
     with without_drawing():
         model, inputs = entry.build()
@@ -65,7 +65,7 @@ def _fill(record: dict[str, Any], entry: Entry, prove: bool) -> None:
     record |= _answers(analysis, rows)
 
     record["stage"] = "proof"
-    if prove:
+    if entry.proved:
         record |= _proof(model, given, inputs)
     del record["stage"]
 

@@ -40,7 +40,7 @@ def follow(relation: Relation, axes: Sequence[Axis], shape_in: Shape, shape_out:
         sizes = tuple(shape_out[o] for o in link.outs)
         for out, axis in zip(link.outs, _follow_link(link, axes, shape_in, sizes), strict=True):
             result[out] = axis
-    return result
+    return [axis or ((Factor(n, False),) if n > 1 else ()) for axis, n in zip(result, shape_out, strict=True)]
 
 
 def collapses_space(relation: Relation, axes: Sequence[Axis], shape_in: Shape, shape_out: Shape) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from isopter.fields.plan import Plan
 from isopter.reads.axis import Ints
-from isopter.reads.gather import gather
+from isopter.reads.gather import collapse, gather
 
 EMPTY = np.int64(2) ** 60
 
@@ -61,6 +61,14 @@ def _union(a: Boxes | None, b: Boxes) -> Boxes:
     if a is None:
         return b
     return Boxes(
-        tuple(x if x is y else np.minimum(x, y) for x, y in zip(a.lo, b.lo, strict=True)),
-        tuple(x if x is y else np.maximum(x, y) for x, y in zip(a.hi, b.hi, strict=True)),
+        tuple(_join(np.minimum, x, y) for x, y in zip(a.lo, b.lo, strict=True)),
+        tuple(_join(np.maximum, x, y) for x, y in zip(a.hi, b.hi, strict=True)),
     )
+
+
+def _join(reduce: np.ufunc, x: Ints, y: Ints) -> Ints:
+    """Position by position; where one side does not vary along an axis it may outweigh the other (a token that reads all)."""
+    if x is y:
+        return x
+    joined: Ints = reduce(x, y)
+    return collapse(joined, tuple(a for a, (n, m) in enumerate(zip(x.shape, y.shape, strict=True)) if n != m))

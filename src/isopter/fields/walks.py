@@ -30,7 +30,7 @@ class Walks:
 
     @cached_property
     def _whole(self) -> list[Boxes | None]:
-        return regions(self.plan, context=True)
+        return regions(self.plan, context=True) if any(self.plan.context) else self._local
 
     @cached_property
     def _extents(self) -> list[tuple[Extent, ...] | None]:
