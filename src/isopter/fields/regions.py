@@ -1,28 +1,46 @@
 """Regions: for every unit of every op at this input size, the clipped interval it reads along each space axis.
 
-One fold forward over the graph. Per op and space axis two integer arrays (lo, hi), lazily broadcast over the op's shape; a
+One fold forward over the graph. Per op and space axis two integer bounds (lo, hi), lazily broadcast over the op's shape; a
 position that reads nothing holds lo = EMPTY, hi = -EMPTY, the identities of min and max.
+
+A bound is kept as the terms whose minimum (maximum) it is: attention scores (i, j) read what i and what j read, two terms of
+length n instead of one of n * n. Terms are joined where that makes nothing larger, and when somebody asks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from isopter.fields.plan import Plan
+from isopter.fields.plan import Edge, Plan
+from isopter.graph import Shape
 from isopter.reads.axis import Ints
 from isopter.reads.gather import collapse, gather
 
 EMPTY = np.int64(2) ** 60
 
+Terms = tuple[Ints, ...]
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Boxes:
-    """Per space axis, the lowest and highest + 1 position read, lazily broadcast over the op's shape."""
+    """Per space axis, the lowest and highest + 1 position read, each as terms lazily broadcast over the op's shape."""
 
-    lo: tuple[Ints, ...]
-    hi: tuple[Ints, ...]
+    lo_terms: tuple[Terms, ...]
+    hi_terms: tuple[Terms, ...]
+
+    @property
+    def lo(self) -> tuple[Ints, ...]:
+        """Per space axis the lowest position read."""
+        return tuple(reduce(np.minimum, terms) for terms in self.lo_terms)
+
+    @property
+    def hi(self) -> tuple[Ints, ...]:
+        """Per space axis the highest position read, plus 1."""
+        return tuple(reduce(np.maximum, terms) for terms in self.hi_terms)
 
 
 def regions(plan: Plan, context: bool) -> list[Boxes | None]:
@@ -34,15 +52,7 @@ def regions(plan: Plan, context: bool) -> list[Boxes | None]:
         for edge in plan.incoming(target, context):
             before = boxes[edge.source]
             assert before is not None
-            shape_in = ops[edge.source].shape
-            read = (
-                before
-                if edge.plain
-                else Boxes(
-                    tuple(gather(edge.relation, a, shape_in, op.shape, np.minimum, EMPTY) for a in before.lo),
-                    tuple(gather(edge.relation, a, shape_in, op.shape, np.maximum, -EMPTY) for a in before.hi),
-                )
-            )
+            read = before if edge.plain else _through(edge, before, ops[edge.source].shape, op.shape)
             boxes[target] = _union(boxes[target], read)
     return boxes
 
@@ -54,21 +64,43 @@ def identity(plan: Plan) -> Boxes:
     for axis in plan.axes:
         sizes = [n if a == axis else 1 for a, n in enumerate(shape)]
         lo.append(np.arange(shape[axis], dtype=np.int64).reshape(sizes))
-    return Boxes(tuple(lo), tuple(a + 1 for a in lo))
+    return Boxes(tuple((a,) for a in lo), tuple((a + 1,) for a in lo))
+
+
+def _through(edge: Edge, before: Boxes, shape_in: Shape, shape_out: Shape) -> Boxes:
+    """What the edge's target reads through it. The lowest over what is read is the lowest of each term's lowest."""
+
+    def gathered(terms: Terms, pick: np.ufunc, fill: object) -> Terms:
+        first, *others = (gather(edge.relation, term, shape_in, shape_out, pick, fill) for term in terms)
+        return _joined(pick, (first,), tuple(others))
+
+    return Boxes(
+        tuple(gathered(terms, np.minimum, EMPTY) for terms in before.lo_terms),
+        tuple(gathered(terms, np.maximum, -EMPTY) for terms in before.hi_terms),
+    )
 
 
 def _union(a: Boxes | None, b: Boxes) -> Boxes:
     if a is None:
         return b
     return Boxes(
-        tuple(_join(np.minimum, x, y) for x, y in zip(a.lo, b.lo, strict=True)),
-        tuple(_join(np.maximum, x, y) for x, y in zip(a.hi, b.hi, strict=True)),
+        tuple(_joined(np.minimum, x, y) for x, y in zip(a.lo_terms, b.lo_terms, strict=True)),
+        tuple(_joined(np.maximum, x, y) for x, y in zip(a.hi_terms, b.hi_terms, strict=True)),
     )
 
 
-def _join(reduce: np.ufunc, x: Ints, y: Ints) -> Ints:
-    """Position by position; where one side does not vary along an axis it may outweigh the other (a token that reads all)."""
-    if x is y:
-        return x
-    joined: Ints = reduce(x, y)
-    return collapse(joined, tuple(a for a, (n, m) in enumerate(zip(x.shape, y.shape, strict=True)) if n != m))
+def _joined(pick: Callable[[Ints, Ints], Ints], a: Terms, b: Terms) -> Terms:
+    """All terms, joined where the result is no larger than the larger of two."""
+    terms = list(a)
+    for new in b:
+        for at, old in enumerate(terms):
+            if new is old:
+                break
+            size = np.broadcast_shapes(old.shape, new.shape)
+            if size in (old.shape, new.shape):
+                differing = tuple(axis for axis, (n, m) in enumerate(zip(old.shape, new.shape, strict=True)) if n != m)
+                terms[at] = collapse(pick(old, new), differing)  # a token that reads all outweighs the others
+                break
+        else:
+            terms.append(new)
+    return tuple(terms)
