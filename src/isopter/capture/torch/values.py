@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.nn.parameter import is_lazy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class State:
         return state
 
 
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers: not if it is on the meta device, fake, or not initialised yet."""
+    return not (is_lazy(tensor) or isinstance(tensor, FakeTensor) or tensor.device.type == "meta")
+
+
 def tensors_in(items: object) -> list[Tensor]:
     """Every tensor in nested tuples, lists, dicts, dataclasses and objects with attributes, in order."""
     found: list[Tensor] = []
@@ -81,6 +89,9 @@ def _collect(item: object, found: list[Tensor], depth: int) -> None:
     elif isinstance(item, list | tuple | set | frozenset):
         for value in item:
             _collect(value, found, depth + 1)
+    elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+        for field in dataclasses.fields(item):
+            _collect(getattr(item, field.name), found, depth + 1)
     elif hasattr(item, "__dict__"):
         for value in vars(item).values():
             _collect(value, found, depth + 1)
