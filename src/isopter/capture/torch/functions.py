@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isopter.capture.torch.tape import Tape, map_tensors
+from isopter.capture.torch import devices
+from isopter.capture.torch.tape import NeedsValues, Tape, map_tensors
 from isopter.capture.torch.values import Const, Data, Weight, tensors_in
 
 
@@ -104,7 +105,7 @@ def item(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 def literal(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``torch.tensor([3, 0], device=x.device)``: a constant, so its numbers are kept, where the meta device would drop them."""
     if not rec.meta:
-        return NotImplemented
+        return from_python(rec, func, args, kwargs)
     if func is Tensor.new_tensor:
         options = {"dtype": args[0].dtype} | dict(kwargs)
         return torch.tensor(*args[1:], **{k: v for k, v in options.items() if k != "device"})
@@ -115,14 +116,25 @@ def literal(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, An
 
 def leak(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``x.tolist()``, ``x.numpy()``: the values leave for Python, if there are any."""
-    if not rec.meta and rec.op_of(args[0]) is not None:
-        rec.leak()
+    if rec.op_of(args[0]) is not None:
+        if rec.meta:
+            raise NeedsValues(func.__name__, rec.path[-1])
+        rec.leak(args[0])
     return NotImplemented
+
+
+def from_python(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """``torch.tensor(numbers)`` once values have left for Python: they may be among the numbers."""
+    if not rec.leaked or tensors_in((args, kwargs)):
+        return NotImplemented
+    out = rec.real(lambda: func(*args, **kwargs))
+    rec.learn(out, Data(rec.emit("opaque", tuple(out.shape), tuple(rec.leaked), {}, func.__name__)))
+    return out
 
 
 def set_data(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """``y.data = z``: y now holds z; a tensor of the user's model is not touched."""
-    if rec.is_owned(args[0]):
+    if rec.is_foreign(args[0]):
         rec.write(args[0], rec.value(args[1]))
         return None
     value = rec.value(args[1])
@@ -154,7 +166,8 @@ HANDLERS: dict[Any, Handler] = {
     torch.nn.functional.batch_norm: batch_norm,
     **dict.fromkeys((Tensor.__getitem__, Tensor.__setitem__), item),
     **dict.fromkeys((torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor), literal),
-    **dict.fromkeys((Tensor.tolist, Tensor.numpy, Tensor.__array__), leak),
+    **dict.fromkeys((Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__format__), leak),
+    **devices.HANDLERS,
     Tensor.data.__set__: set_data,  # type: ignore[attr-defined]
     **dict.fromkeys((torch.take_along_dim, Tensor.take_along_dim), take_along),
 }

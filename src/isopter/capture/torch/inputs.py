@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from isopter.capture.torch.capture import name_inputs, signature
+from isopter.capture.torch.values import tensors_in
 from isopter.errors import UsageError
 
 
@@ -26,18 +27,10 @@ def example_inputs(model: nn.Module, size: tuple[int, ...] | None, inputs: Any) 
         named = dict(inputs)
     else:
         named = name_inputs(model, tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,))
-    if not any(isinstance(leaf, torch.Tensor) for leaf in _leaves(named)):
+    if not tensors_in(named):
         raise UsageError(f"inputs holds no tensor ({type(inputs).__name__}). Expected (tensor, ...) or a dict of tensors by argument name.")
     return named
 
 
-def _leaves(item: Any) -> list[Any]:
-    if isinstance(item, Mapping):
-        return [leaf for v in item.values() for leaf in _leaves(v)]
-    if isinstance(item, list | tuple):
-        return [leaf for v in item for leaf in _leaves(v)]
-    return [item]
-
-
 def _dtype(model: nn.Module) -> torch.dtype:
-    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    return next((p.dtype for p in model.parameters() if p.is_floating_point() or p.is_complex()), torch.get_default_dtype())

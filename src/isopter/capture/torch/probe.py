@@ -9,9 +9,9 @@ factor of 1e-60 without rounding; from random values gates and products show.
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +22,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from isopter.capture.torch.capture import call_arguments, plain_paths
+from isopter.capture.torch.belongings import Belongings, twin, untouched
+from isopter.capture.torch.capture import call_arguments, first_line, initialised
+from isopter.capture.torch.devices import OnThisMachine
+from isopter.capture.torch.double import InDouble, widened
 from isopter.capture.torch.inputs import example_inputs
+from isopter.capture.torch.surroundings import alone, settings
 from isopter.capture.torch.tape import map_tensors
 from isopter.capture.torch.values import tensors_in
 from isopter.errors import CaptureError, UsageError
@@ -81,20 +85,24 @@ class Prober:
     ) -> None:
         if weights not in ("positive", "as-is"):
             raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
-        try:
-            self.model = copy.deepcopy(model).to("cpu")
-        except Exception as error:
-            raise CaptureError(f"{type(model).__name__} cannot be copied, and the probe must not touch the original: {error}") from error
-        self.generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
+        self.given = example_inputs(model, size, inputs)
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+        with alone(), settings():
             torch.manual_seed(seed)
+            self.model, made_up = twin(initialised(model, self.given), "the probe must not touch the original")
+            if made_up and weights == "as-is":
+                raise UsageError(f"{type(model).__name__} has weights on the meta device, that is none: weights='as-is' needs them.")
             if weights == "positive":
                 draw_weights(self.model, self.generator)
-            self.model.to(torch.float64).train(training)
+            for module in Belongings(self.model).modules:
+                module.to("cpu")._apply(widened)
+            self.model.train(training)
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.dropout._DropoutNd):
+                    module.eval()  # what one draw drops, another keeps: at rest, all is read
         self.draw = 0
         self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == 0)
-        self.rest = {name: b.clone() for name, b in self.model.named_buffers()}
-        self.given = example_inputs(model, size, inputs)
+        self.rest = [(t, t.clone()) for t in Belongings(self.model).tensors if not isinstance(t, nn.Parameter)]
         self.tensors = tensors_in(self.given)
         self.images = [k for k, t in enumerate(self.tensors) if t.dim()]
         self.batched = True
@@ -104,6 +112,12 @@ class Prober:
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
     ) -> dict[str, Bools]:
         """For each target, which units change when each pixel of the graph's input `origin` does: shape (pixels, *units)."""
+        with alone():
+            return self._changed(targets, origin, axes, pixels, probe)
+
+    def _changed(
+        self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
+    ) -> dict[str, Bools]:
         draw, name, step = self.steps[probe]
         if draw != self.draw:
             draw_weights(self.model, self.generator.manual_seed(draw), signed=draw > 0)
@@ -127,7 +141,7 @@ class Prober:
         step: float,
     ) -> dict[str, Bools]:
         if self.batched and len(chunk) > 1:
-            with contextlib.suppress(_NotSeparable, RuntimeError, ValueError, IndexError, TypeError):
+            with contextlib.suppress(Exception):  # a batch of one is built into the model, or its samples meet
                 return self._batch(targets, base, origin, axes, chunk, step)
             self.batched = False
         rows = [self._compare(targets, base, [_perturbed(t, i == origin, axes, p, step) for i, t in enumerate(base)], 1) for p in chunk]
@@ -162,9 +176,16 @@ class Prober:
 
         def compare(key: str, tensor: Tensor) -> None:
             target = targets[key]
+            if key not in before:
+                raise CaptureError(f"{target.path} was called when a pixel changed, and not without: {_PATH}")
             if count > 1 and (not tensor.dim() or tensor.shape[0] != target.shape[0] * count):
                 raise _NotSeparable
             old, new = before[key], tensor.detach()
+            if new.numel() != count * math.prod(target.shape) or old.shape != new.shape:
+                where = target.path or "The output"
+                raise CaptureError(
+                    f"{where} has shape {tuple(new.shape)} when a pixel changes, and {target.shape} in the analysis: {_PATH}"
+                )
             differs = old != new
             if not torch.isfinite(new.sum()):  # overflow somewhere: look closer
                 differs &= torch.isfinite(new.abs()) & torch.isfinite(old.abs())
@@ -175,6 +196,9 @@ class Prober:
             result[key] = differs.numpy()
 
         self.run(moved, targets, compare)
+        missing = [target.path for key, target in targets.items() if key not in result]
+        if missing:
+            raise CaptureError(f"{missing[0]} was not called when a pixel changed, and was in the analysis: {_PATH}")
         return result
 
     def _unperturbed(self, targets: Mapping[str, Target], still: list[Tensor], count: int) -> dict[str, Tensor]:
@@ -196,33 +220,46 @@ class Prober:
 
     def run(self, tensors: list[Tensor], targets: Mapping[str, Target], visit: Callable[[str, Tensor], None]) -> None:
         """One forward pass; `visit` sees each watched tensor the moment its module returns it."""
-        for name, buffer in self.model.named_buffers():  # what the last pass wrote must not pass for an effect of the pixel
-            if name in self.rest:
-                with torch.no_grad():
-                    buffer.copy_(self.rest[name])
+        with torch.no_grad():
+            for tensor, value in self.rest:  # what the last pass wrote must not pass for an effect of the pixel
+                tensor.copy_(value)
         waiting = iter(tensors)
         given = map_tensors(self.given, lambda _: next(waiting))
         args, kwargs = call_arguments(self.model, given)
         by_path: dict[str, list[tuple[str, Target]]] = {}
         for key, target in targets.items():
             by_path.setdefault(target.path, []).append((key, target))
-        usual = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float64)  # for what the model makes of whole numbers (``x.byte() / 255``)
-        try:
-            with _watch(self.model, by_path, visit), plain_paths(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
+        with alone() as here, settings(), untouched(self.model), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.set_default_dtype(torch.float64)  # for what the model makes of whole numbers (``x.byte() / 255``)
+            self._call(args, kwargs, _watch(self.model, by_path, visit, here))
+
+    def _call(self, args: list[Any], kwargs: dict[str, Any], watch: contextlib.AbstractContextManager[None]) -> None:
+        with watch, OnThisMachine(), InDouble():
+            torch.manual_seed(0)
+            try:
                 self.model(*args, **kwargs)
-        finally:
-            torch.set_default_dtype(usual)
+            except (_NotSeparable, CaptureError):
+                raise
+            except Exception as error:
+                raise CaptureError(
+                    f"{type(self.model).__name__} raised {type(error).__name__} when probed in float64: {first_line(error)} "
+                    "Quantised and frozen modules cannot be: verify the model from which they were made."
+                ) from error
 
     def _baseline(self, tensor: Tensor, name: str) -> Tensor:
         self.generator.manual_seed(7)
+        if tensor.is_complex():
+            return torch.rand(tensor.shape, generator=self.generator, dtype=torch.complex128)
         if not tensor.is_floating_point():
             top = min((m.num_embeddings for m in self.model.modules() if isinstance(m, nn.Embedding)), default=2)
             return torch.randint(0, max(top - 1, 1), tensor.shape, generator=self.generator).to(tensor.dtype)
         if name == "zeros":
             return torch.zeros(tensor.shape, dtype=torch.float64)
         return torch.rand(tensor.shape, generator=self.generator, dtype=torch.float64) + 0.5
+
+
+_PATH = "the model chooses its path by values, which the probe changes. Verify layers that are always called, with layers=[...]."
 
 
 class _NotSeparable(Exception):
@@ -237,8 +274,11 @@ def _alike(rows: Tensor) -> bool:
 def draw_weights(model: nn.Module, generator: torch.Generator, signed: bool = False) -> None:
     """Positive weights that average their inputs, biases of zero, normalisation at rest: a read can neither cancel nor die.
     `signed`: of either sign, and of a size that keeps the variance."""
+    owned = Belongings(model)
+    names = {id(p): name for m in owned.modules for name, p in m.named_parameters()} | {id(p): n for n, p in model.named_parameters()}
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        parameters = {id(p): p for p in (*model.parameters(), *owned.tensors)}
+        for name, parameter in [(names[key], p) for key, p in parameters.items() if key in names]:
             if not parameter.is_floating_point():
                 continue
             if "bias" in name.rpartition(".")[2] and parameter.dim() <= 1:
@@ -250,7 +290,7 @@ def draw_weights(model: nn.Module, generator: torch.Generator, signed: bool = Fa
                 signs = torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1
                 noise, fan_in = noise * signs, math.sqrt(fan_in / 2)
             parameter.copy_((noise / fan_in).to(parameter.dtype))
-        for module in model.modules():
+        for module in owned.modules:
             for name, rest in (("running_mean", 0.0), ("running_var", 1.0)):
                 statistic = getattr(module, name, None)
                 if isinstance(statistic, Tensor):
@@ -280,19 +320,21 @@ def _chunks(items: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tu
 
 
 @contextlib.contextmanager
-def _watch(model: nn.Module, wanted: Mapping[str, list[tuple[str, Target]]], visit: Callable[[str, Tensor], None]) -> Iterator[None]:
+def _watch(
+    model: nn.Module, wanted: Mapping[str, list[tuple[str, Target]]], visit: Callable[[str, Tensor], None], here: Callable[[], bool]
+) -> Iterator[None]:
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
     calls: Counter[str] = Counter()
     path: list[str] = []
 
     def enter(module: nn.Module, args: Any) -> None:
-        name = names.get(id(module))
+        name = names.get(id(module)) if here() else None
         if name is not None:
             calls[name] += 1
             path.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
-        if id(module) not in names:
+        if id(module) not in names or not here():
             return
         made = tensors_in(output)
         for key, target in wanted.get(path.pop(), ()):

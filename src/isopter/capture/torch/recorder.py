@@ -13,24 +13,24 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isopter.capture.torch import functions, moves, translate
-from isopter.capture.torch.tape import Call, Tape, map_tensors
+from isopter.capture.torch import devices, functions, higher, moves, translate
+from isopter.capture.torch.tape import Call, NeedsValues, Tape, map_tensors
 from isopter.capture.torch.translate.indexing import expand_masks
 from isopter.capture.torch.values import Const, Data, Value, Weight, tensors_in
-
-
-class NeedsValues(Exception):
-    """The model asks for the value of a tensor that depends on its input."""
+from isopter.errors import CaptureError
 
 
 class Recorder(Tape, TorchDispatchMode):
     """The dispatch mode: records ops on the tape while active."""
 
-    def __init__(self, weights: Sequence[Tensor], owned: Sequence[Tensor], meta: bool) -> None:
-        Tape.__init__(self, weights, owned, meta)
+    supports_higher_order_operators = True
+
+    def __init__(self, weights: Sequence[Tensor], known: Sequence[Tensor], meta: bool, home: torch.device) -> None:
+        Tape.__init__(self, weights, known, meta, home)
         TorchDispatchMode.__init__(self)
 
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
@@ -46,17 +46,31 @@ class Recorder(Tape, TorchDispatchMode):
         kwargs = kwargs or {}
         if self.paused:
             return func(*args, **kwargs)
+        if isinstance(func, HigherOrderOperator):
+            return higher.run(self, func, args, kwargs)
+        with torch._C.DisableTorchFunction():
+            return self._record(func, args, kwargs)
+
+    def _record(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         tensors = [a for a in args if isinstance(a, Tensor)]
         for item in (*args, *kwargs.values()):
             if isinstance(item, list | tuple):
                 tensors += [t for t in item if isinstance(t, Tensor)]
         tensors += [t for t in kwargs.values() if isinstance(t, Tensor)]
+        if any(t.is_nested for t in tensors) or func._schema.name.startswith("aten::_nested"):
+            raise CaptureError(
+                f"{self.path[-1] or 'The model itself'} uses a nested tensor ({func._schema.name}), whose units have no common axes. "
+                "Pass a model that takes padded tensors."
+            )
         values = [self.value(t) for t in tensors]
         name = func._schema.name.removeprefix("aten::")
+        if torch.is_inference_mode_enabled() and func.has_kernel_for_dispatch_key(_COMPOSITE) and not translate.knows(func):
+            with self:  # in inference mode such calls arrive whole
+                return func.decompose(*args, **kwargs)
         if any(isinstance(v, Data) for v in values) and name not in _SHAPE_ONLY:
             return self._on_data(func, name, args, kwargs)
         if any(isinstance(v, Weight) for v in values) and name not in _SHAPE_ONLY:
-            return self._on_weights(func, args, kwargs)
+            return self._on_weights(func, name, args, kwargs)
         return self._on_constants(func, name, args, kwargs)
 
     def _on_constants(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -64,8 +78,9 @@ class Recorder(Tape, TorchDispatchMode):
         written = _written(func, args, kwargs)
         viewed = [args[0]] if _is_view(func) and isinstance(args[0], Tensor) else []
         for tensor in [*written, *viewed]:
-            if id(tensor) in self._owned and id(tensor) not in self._shadows:
+            if self.is_foreign(tensor) and id(tensor) not in self._shadows:
                 self._shadows[id(tensor)] = self.real(tensor.clone)
+                self._kept.append(tensor)
 
         def concrete(t: Tensor) -> Tensor:
             value = self.value(t)
@@ -76,6 +91,8 @@ class Recorder(Tape, TorchDispatchMode):
 
         real_kwargs = {k: torch.device("cpu") if k == "device" and v is not None and v.type == "meta" else v for k, v in kwargs.items()}
         out = self.real(lambda: func(*map_tensors(args, concrete), **map_tensors(real_kwargs, concrete)))
+        if not written:
+            self.made(tensors_in(out))
         if torch.Tag.nondeterministic_seeded in func.tags:  # another draw on another run: no more known than a weight
             for tensor in written or tensors_in(out):
                 self._kept.append(tensor)
@@ -90,16 +107,18 @@ class Recorder(Tape, TorchDispatchMode):
             self._register_views(func, args, kwargs, out, [Const(o) for o in tensors_in(out)])
         return out
 
-    def _on_weights(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def _on_weights(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         written = _written(func, args, kwargs)
         if written:
             for tensor in written:
                 self._kept.append(tensor)
                 self.write(tensor, Weight())
             return written[0] if func._schema.returns else None
-        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
+        if self.meta and name in _READS_VALUES:
+            raise NeedsValues(name, self.path[-1], of="weights")
+        out = self._call(func, args, kwargs)
         outs = tensors_in(out)
-        self._kept += outs
+        self.made(outs)
         if _is_view(func) and isinstance(args[0], Tensor):
             self._register_views(func, args, kwargs, out, [Weight()] * len(outs))
         else:
@@ -111,17 +130,19 @@ class Recorder(Tape, TorchDispatchMode):
         written = _written(func, args, kwargs)
         if name.removesuffix("_") in ("index", "index_put", "_unsafe_index", "_index_put_impl"):
             args = (args[0], self.real(lambda: expand_masks(self, list(args[1]))), *args[2:])
+            if self.meta and name == "index" and any(isinstance(t, Tensor) and t.dtype == torch.bool for t in args[1]):
+                raise NeedsValues(name, self.path[-1])  # a mask made of data decides the shape
         if name in _READS_VALUES:
             return self._read_values(func, name, args, kwargs)
         if name in _RESHAPED_IN_PLACE or (written and isinstance(kwargs.get("out"), Tensor)):
             return self._replace(func, name, args, kwargs)
         if written:
             return self._write_call(func, name, written, args, kwargs)
-        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
+        out = self._call(func, args, kwargs)
         outs = tensors_in(out)
         call = Call(name, _bind(func, args, kwargs), outs, func)
         values = translate.translate(self, call)
-        self._kept += outs
+        self.made(outs)
         if _is_view(func):
             self._register_views(func, args, kwargs, out, values)
         else:
@@ -129,14 +150,27 @@ class Recorder(Tape, TorchDispatchMode):
                 self._remember(tensor, value)
         return out
 
+    def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """The call itself, on twins of its tensors. Under autocast they may differ in precision, which the meta device minds."""
+        args, kwargs = map_tensors(args, self.argument), self._arguments(kwargs)
+        try:
+            return func(*args, **kwargs)
+        except RuntimeError:
+            kinds = {t.dtype for t in tensors_in((args, kwargs)) if t.is_floating_point()}
+            if not self.meta or len(kinds) < 2:
+                raise
+        widest = functools.reduce(torch.promote_types, kinds)
+        args, kwargs = (map_tensors(part, lambda t: t.to(widest) if t.is_floating_point() else t) for part in (args, kwargs))
+        return func(*args, **kwargs)
+
     def _read_values(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A Python number, or a tensor whose shape is decided by values: only with real data, and only as a bound."""
         if self.meta:
-            raise NeedsValues(name)
-        out = func(*map_tensors(args, self.argument), **self._arguments(kwargs))
+            raise NeedsValues(name, self.path[-1])
+        out = self._call(func, args, kwargs)
         outs = tensors_in(out)
         if not outs:
-            self.leak()
+            self.leak(*tensors_in(args))
         call = Call(name, _bind(func, args, kwargs), outs, func)
         for tensor, value in zip(outs, translate.opaque(self, call) if outs else [], strict=True):
             self.learn(tensor, value)
@@ -214,12 +248,17 @@ class FunctionRecorder(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        if self.recorder.paused:
+            return func(*args, **(kwargs or {}))
+        given = devices.moved(func, args, kwargs or {})
+        if given is None:
+            return args[0]
         handler = functions.HANDLERS.get(func)
-        if handler is not None and not self.recorder.paused:
-            out = handler(self.recorder, func, args, kwargs or {})
+        if handler is not None:
+            out = handler(self.recorder, func, *given)
             if out is not NotImplemented:
                 return out
-        return func(*args, **(kwargs or {}))
+        return func(*given[0], **given[1])
 
 
 _SHAPE_ONLY = frozenset(
@@ -237,9 +276,12 @@ _SHAPE_ONLY = frozenset(
         "new_full",
         "new_empty_strided",
         "is_same_size",
+        "_has_same_storage_numel",
     ]
 )
 """Calls that look at a tensor's shape only: their result is a constant whatever the tensor holds."""
+
+_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
 
 _READS_VALUES = frozenset(
     "_local_scalar_dense equal is_nonzero item allclose nonzero nonzero_static argwhere masked_select _unique _unique2 unique_dim "

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import copy
+import dataclasses
+from collections import Counter, OrderedDict, UserDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from isopter.capture.torch.values import Const, Data, State, Value, Weight
+from isopter.capture.torch.values import Const, Data, State, Value, Weight, has_values
 from isopter.graph import Op
 
 
@@ -32,43 +34,65 @@ class Call:
         return default if value is None else value
 
 
+class NeedsValues(Exception):
+    """The model asks for the value of a tensor that has none on the meta device: by which call, and in which module."""
+
+    def __init__(self, call: str, where: str, of: str = "input") -> None:
+        super().__init__(call)
+        self.where, self.of = where, of
+
+
 class Tape:
     """Ops in the order they ran, and the value of every tensor, aliases and later writes included.
 
-    `meta` says whether data lives on the meta device, or is real (for control flow that depends on values).
+    `meta` says whether data lives on the meta device, or is real (for control flow that depends on values). `home` is the device
+    the model believes its data to be on. Tensors that no recorded call made are the user's: parameters among them, and those
+    without values, are weights, and all are read, never written. `known` are those there before; others may hold numbers from Python.
     """
 
-    def __init__(self, weights: Sequence[Tensor], owned: Sequence[Tensor], meta: bool) -> None:
+    def __init__(self, weights: Sequence[Tensor], known: Sequence[Tensor], meta: bool, home: torch.device) -> None:
         self.ops: list[Op] = []
         self.issues: Counter[tuple[str, str]] = Counter()
         self.path: list[str] = [""]
         self.meta = meta
+        self.home = home
+        self.owners: dict[int, str] = {}
         self.paused = False
-        self.leaked = False
+        self.leaked: dict[int, None] = {}
         self._weights = {id(t) for t in weights}
-        self._owned = {id(t): t for t in owned}
+        self._made: set[int] = set()
+        self._known = {id(t) for t in known}
         self._shadows: dict[int, Tensor] = {}
         self._states: dict[int, State] = {}
         self._meta: dict[int, Tensor] = {}
-        self._kept: list[Tensor] = []
+        self._kept: list[Tensor] = list(weights)
 
     # ---- what is known of a tensor -------------------------------------------------------------------------------
 
     def input(self, tensor: Tensor, name: str) -> None:
         """Declare `tensor` to be an input of the graph."""
-        op = self.emit("input", tuple(tensor.shape), (), {}, source=name)
-        self._remember(tensor, Data(op))
+        self.learn(tensor, Data(self.emit("input", tuple(tensor.shape), (), {}, source=name)))
 
     def value(self, tensor: Tensor) -> Value:
         """What `tensor` holds now."""
         state = self._states.get(id(tensor))
         if state is not None:
             return self._current(state)
-        return Weight() if id(tensor) in self._weights else Const(self._shadows.get(id(tensor), tensor))
+        if self.leaked and id(tensor) not in self._known and self.is_foreign(tensor):  # it may hold what has left for Python
+            self.learn(tensor, Data(self.emit("opaque", tuple(tensor.shape), tuple(self.leaked), {}, "from_python")))
+            return self.value(tensor)
+        if id(tensor) in self._weights or (self.is_foreign(tensor) and (isinstance(tensor, nn.Parameter) or not has_values(tensor))):
+            return Weight()
+        return Const(self._shadows.get(id(tensor), tensor))
 
-    def is_owned(self, tensor: Tensor) -> bool:
-        """Whether it is a parameter or buffer of the user's model."""
-        return id(tensor) in self._owned
+    def is_foreign(self, tensor: Tensor) -> bool:
+        """Whether no recorded call made it: it is the user's, who wants it back as it was."""
+        return id(tensor) not in self._made
+
+    def made(self, tensors: Sequence[Tensor]) -> None:
+        """Note that a recorded call made these, and keep them: another tensor must not be taken for one of them."""
+        self._kept += tensors
+        self._made.update(map(id, tensors))
 
     def op_of(self, tensor: Tensor) -> int | None:
         """The op whose result `tensor` holds now, or None if it does not depend on an input."""
@@ -92,18 +116,18 @@ class Tape:
             state.version = state.root.version
         return state.value
 
-    def leak(self) -> None:
-        """Data has left the tensors for Python: what comes back from there is not seen, and later ops are marked."""
+    def leak(self, *tensors: Tensor) -> None:
+        """Data has left these tensors for Python: what comes back from there is not seen, and later ops are marked."""
         if not self.leaked:
             self.issue(
                 "Values of the input were read in Python: exact only for the control path they chose, blind to what was computed there"
             )
-        self.leaked = True
+        self.leaked |= dict.fromkeys(op for op in map(self.op_of, tensors) if op is not None)
 
     def learn(self, tensor: Tensor, value: Value) -> None:
         """Note that the new `tensor` holds `value`."""
         self._remember(tensor, value)
-        self._kept.append(tensor)
+        self.made([tensor])
 
     # ---- making ops ----------------------------------------------------------------------------------------------
 
@@ -161,12 +185,22 @@ class Tape:
 
 
 def map_tensors(items: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """`items` with every tensor in nested tuples, lists and dicts changed."""
+    """`items` with every tensor in nested tuples, lists, dicts and dataclasses changed."""
     if isinstance(items, Tensor):
         return change(items)
     if isinstance(items, tuple | list):
         changed = [map_tensors(i, change) for i in items]
         return type(items)(*changed) if hasattr(items, "_fields") else type(items)(changed)
+    if isinstance(items, dict | UserDict):
+        mapping: Any = type(items)() if type(items) in (dict, OrderedDict) else copy.copy(items)
+        for key, value in items.items():
+            mapping[key] = map_tensors(value, change)
+        return mapping
     if isinstance(items, Mapping):
         return {k: map_tensors(v, change) for k, v in items.items()}
+    if dataclasses.is_dataclass(items) and not isinstance(items, type):
+        record: Any = copy.copy(items)
+        for field in dataclasses.fields(items):
+            object.__setattr__(record, field.name, map_tensors(getattr(items, field.name), change))
+        return record
     return items

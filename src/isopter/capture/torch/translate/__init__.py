@@ -41,6 +41,12 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_TABLE))
 
 
+def knows(func: Any) -> bool:
+    """Whether a call has a translator or a rule of the user's own."""
+    _load()
+    return func._schema.name.removeprefix("aten::") in _TABLE or has_rule(func._schema.name)
+
+
 def translate(rec: Tape, call: Call) -> list[Value]:
     """The values of the call's outputs."""
     _load()
