@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
@@ -115,8 +116,8 @@ def _closed_over(function: types.FunctionType) -> list[Any]:
 
 
 @contextlib.contextmanager
-def untouched(model: nn.Module, training: bool) -> Iterator[list[Tensor]]:
-    """In the mode asked for; afterwards modes, attributes, containers, gradients and generators are put back.
+def untouched(model: nn.Module, training: bool | None = None) -> Iterator[list[Tensor]]:
+    """In the mode asked for, if any; afterwards modes, attributes, containers, gradients and generators are put back.
 
     Yields the tensors that belong to the model.
     """
@@ -125,12 +126,19 @@ def untouched(model: nn.Module, training: bool) -> Iterator[list[Tensor]]:
     kinds = [(m, m.__class__, dict(vars(m)), getattr(m, "training", None)) for m in before.modules]
     stores = [(s, _contents(s)) for s in before.stores]
     leaves = [(t, t.requires_grad, t.grad) for t in before.tensors if t.is_leaf]
-    states = [(g, state_of(g)) for g in before.generators]
+    states = [(g, _state(g)) for g in before.generators]
+    versions = contextlib.ExitStack()
+    for tensor in before.tensors:
+        if not (
+            is_lazy(tensor) or tensor.is_inference()
+        ):  # a write that went to a copy still counts as one, and would stop a backward pass
+            versions.enter_context(_unsafe_preserve_version_counter(tensor))
     try:
-        for module in model.modules():
+        for module in model.modules() if training is not None else ():
             module.training = training
         yield before.tensors
     finally:
+        versions.close()
         for module, kind, attributes, mode in kinds:
             if module.__class__ is not kind:
                 module.__class__ = kind
@@ -148,7 +156,7 @@ def untouched(model: nn.Module, training: bool) -> Iterator[list[Tensor]]:
             if tensor.grad is not grad:
                 tensor.grad = grad
         for generator, state in states:
-            set_state(generator, state)
+            _set_state(generator, state)
 
 
 def _contents(store: Any) -> Any:
@@ -177,8 +185,7 @@ def _differs(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
     return len(now) != len(before) or any(k not in before or before[k] is not v for k, v in now.items())
 
 
-def state_of(generator: Any) -> Any:
-    """The state of a random generator of torch, numpy or Python."""
+def _state(generator: Any) -> Any:
     if isinstance(generator, random.Random):
         return generator.getstate()
     if isinstance(generator, np.random.Generator):
@@ -186,8 +193,7 @@ def state_of(generator: Any) -> Any:
     return generator.get_state()
 
 
-def set_state(generator: Any, state: Any) -> None:
-    """Put a generator back to a state."""
+def _set_state(generator: Any, state: Any) -> None:
     if isinstance(generator, random.Random):
         generator.setstate(state)
     elif isinstance(generator, np.random.Generator):

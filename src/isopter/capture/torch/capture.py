@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from isopter.capture.torch.belongings import twin, untouched
 from isopter.capture.torch.naming import Trace, finish
 from isopter.capture.torch.recorder import FunctionRecorder, Recorder
-from isopter.capture.torch.surroundings import alone, settings, uncompiled
+from isopter.capture.torch.surroundings import alone, no_autocast, settings
 from isopter.capture.torch.tape import NeedsValues, map_tensors
 from isopter.capture.torch.values import Weight, has_values, tensors_in
 from isopter.errors import CaptureError
@@ -131,9 +131,9 @@ def _record(
             recorder.input(tensor, label)
             trace.inputs[label] = recorder.op_of(tensor) or 0
     args, kwargs = call_arguments(model, given)
-    without_autocast = contextlib.nullcontext() if note else torch._C._DisableAutocast()
+    without_autocast = contextlib.nullcontext() if note else no_autocast(here)
     with _module_paths(model, recorder, trace, here), without_autocast, FunctionRecorder(recorder), recorder:
-        output = uncompiled(model)(*args, **kwargs)
+        output = model(*args, **kwargs)
     trace.outputs = _named_outputs(output, recorder)
     if note:
         recorder.issues[note] += 1

@@ -64,8 +64,8 @@ class Recorder(Tape, TorchDispatchMode):
             )
         values = [self.value(t) for t in tensors]
         name = func._schema.name.removeprefix("aten::")
-        if torch.is_inference_mode_enabled() and func.has_kernel_for_dispatch_key(_COMPOSITE) and not translate.knows(func):
-            with self:  # in inference mode such calls arrive whole
+        if _is_composite(func):
+            with self:  # such calls arrive whole in inference mode, and from higher-order operators
                 return func.decompose(*args, **kwargs)
         if any(isinstance(v, Data) for v in values) and name not in _SHAPE_ONLY:
             return self._on_data(func, name, args, kwargs)
@@ -151,17 +151,8 @@ class Recorder(Tape, TorchDispatchMode):
         return out
 
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """The call itself, on twins of its tensors. Under autocast they may differ in precision, which the meta device minds."""
-        args, kwargs = map_tensors(args, self.argument), self._arguments(kwargs)
-        try:
-            return func(*args, **kwargs)
-        except RuntimeError:
-            kinds = {t.dtype for t in tensors_in((args, kwargs)) if t.is_floating_point()}
-            if not self.meta or len(kinds) < 2:
-                raise
-        widest = functools.reduce(torch.promote_types, kinds)
-        args, kwargs = (map_tensors(part, lambda t: t.to(widest) if t.is_floating_point() else t) for part in (args, kwargs))
-        return func(*args, **kwargs)
+        """The call itself, on the tensors it really runs on."""
+        return func(*map_tensors(args, self.argument), **self._arguments(kwargs))
 
     def _read_values(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A Python number, or a tensor whose shape is decided by values: only with real data, and only as a bound."""
@@ -281,8 +272,6 @@ _SHAPE_ONLY = frozenset(
 )
 """Calls that look at a tensor's shape only: their result is a constant whatever the tensor holds."""
 
-_COMPOSITE = torch._C.DispatchKey.CompositeImplicitAutograd
-
 _READS_VALUES = frozenset(
     "_local_scalar_dense equal is_nonzero item allclose nonzero nonzero_static argwhere masked_select _unique _unique2 unique_dim "
     "unique_consecutive unique_dim_consecutive bincount histc".split()
@@ -300,6 +289,12 @@ def _signature(func: Any) -> tuple[tuple[str, Any, bool], ...]:
         (a.name, a.default_value if a.has_default_value() else None, a.alias_info is not None and a.alias_info.is_write)
         for a in func._schema.arguments
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_composite(func: Any) -> bool:
+    """Whether a call is made of others, and has no translator of its own."""
+    return func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd) and not translate.knows(func)
 
 
 @functools.lru_cache(maxsize=4096)

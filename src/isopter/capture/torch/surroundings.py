@@ -46,6 +46,7 @@ def settings() -> Iterator[None]:
     states = random.getstate(), np.random.get_state(), torch.get_default_dtype()
     cuda = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with (
+        _uncompiled(),
         torch.inference_mode(False),
         torch.no_grad(),
         torch.random.fork_rng(devices=cuda),
@@ -64,6 +65,27 @@ def settings() -> Iterator[None]:
             torch.set_default_dtype(states[2])
 
 
-def uncompiled(run: Callable[..., Any]) -> Callable[..., Any]:
-    """`run` with torch.compile off in all it calls (nothing is compiled where torch._dynamo was never imported)."""
-    return torch.compiler.disable(run) if "torch._dynamo" in sys.modules else run
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """torch.compile off (nothing is compiled where torch._dynamo was never imported): it would only skip what a mode listens to."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
+
+
+@contextlib.contextmanager
+def no_autocast(here: Callable[[], bool]) -> Iterator[None]:
+    """Autocast has no meaning on the meta device: neither the one around us nor those the model enters take effect in this run."""
+    enter, leave = torch.autocast.__enter__, torch.autocast.__exit__
+
+    def stay_out(self: torch.autocast) -> Any:
+        return self if here() else enter(self)  # type: ignore[no-untyped-call]
+
+    def stay_in(self: torch.autocast, *error: Any) -> Any:
+        return None if here() else leave(self, *error)
+
+    with torch._C._DisableAutocast():
+        torch.autocast.__enter__, torch.autocast.__exit__ = stay_out, stay_in  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            torch.autocast.__enter__, torch.autocast.__exit__ = enter, leave  # type: ignore[method-assign]
