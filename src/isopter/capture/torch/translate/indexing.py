@@ -124,6 +124,9 @@ def put(rec: Tape, call: Call) -> Translated:
     """Writing or adding at constant positions. Where several writes meet, the last one stays, as on a CPU."""
     listed = call["indices"] if isinstance(call.get("indices"), list) else [call["index"]]
     known = [constant(rec, i) for i in listed if i is not None]
+    masks = [i for i in listed if i is not None and i.dtype == torch.bool]
+    if len(masks) == len(known) == 1 and known[0] is None and call["values"].numel() == 1:
+        return _fill(rec, call, masks[0], listed.index(masks[0]))
     if any(k is None for k in known) or call.get("reduce") is not None:
         return opaque(rec, call)
     at = iter(known)
@@ -158,6 +161,16 @@ def put(rec: Tape, call: Call) -> Translated:
     covered[target] = True
     params = {"covered": covered.reshape(shape), "base": base is not None, "value": new is not None}
     return rec.emit("overlay", shape, inputs, params, call.name)
+
+
+def _fill(rec: Tape, call: Call, mask: Tensor, axis: int) -> int:
+    """``y[y > 1] = 0``: each position reads itself, its mask and the one value."""
+    shape = tuple(call["self"].shape)
+    inputs = [op for op in (rec.op_of(call["self"]), rec.op_of(call["values"])) if op is not None]
+    chosen = rec.op_of(mask)
+    if chosen is not None:
+        inputs.append(moves.reshape(rec, chosen, (*mask.shape, *(1,) * (len(shape) - axis - mask.dim())), "mask"))
+    return rec.emit("pointwise", shape, inputs, {}, call.name)
 
 
 def _landing(target: np.ndarray, source: np.ndarray, count: int, keep_all: bool) -> np.ndarray:
