@@ -134,19 +134,20 @@ def untouched(model: nn.Module, training: bool | None = None) -> Iterator[list[T
         ):  # a write that went to a copy still counts as one, and would stop a backward pass
             versions.enter_context(_unsafe_preserve_version_counter(tensor))
     try:
-        for module in model.modules() if training is not None else ():
-            module.training = training
+        if training is not None:
+            for module in model.modules():
+                module.training = training
         yield before.tensors
     finally:
         versions.close()
-        for module, kind, attributes, mode in kinds:
+        for module, kind, attributes, was in kinds:
             if module.__class__ is not kind:
                 module.__class__ = kind
             if _differs(vars(module), attributes):
                 vars(module).clear()
                 vars(module).update(attributes)
-            if mode is not None and module.training is not mode:
-                module.training = mode
+            if was is not None and module.training is not was:
+                module.training = was
         for store, contents in stores:
             if id(store) not in before.outside or any(id(t) not in known for t in tensors_in(store)):
                 _put_back(store, contents)

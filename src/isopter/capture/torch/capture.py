@@ -119,7 +119,10 @@ def _record(
     parameters = list(model.parameters())
     home = next((t.device for t in (*parameters, *model.buffers())), torch.device("cpu"))
     recorder = Recorder([*parameters, *made_up], known, note is None, home)
-    trace = Trace({}, {}, {})
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule | torch.fx.GraphModule):
+            recorder.owners |= _owners(module, name)
+    trace = Trace({}, {}, {}, recorder.unheard)
     given: dict[str, Any] = {}
     for name, item in inputs.items():
         given[name] = map_tensors(item, lambda t: _input(t, home if note else torch.device("meta")))
@@ -140,6 +143,12 @@ def _record(
     if not trace.outputs:
         raise CaptureError(f"Nothing that {type(model).__name__} returned depends on its input ({type(output).__name__}).{_why(model)}")
     return check(finish(recorder, trace))
+
+
+def _owners(flat: nn.Module, path: str) -> dict[int, str]:
+    """The modules inside a script module or exported graph, by their weights."""
+    inner = [(f"{path}.{name}" if path else name, module) for name, module in flat.named_modules() if name]
+    return {id(p): name for name, module in inner for p in module.parameters(recurse=False)}
 
 
 def _why(model: nn.Module) -> str:

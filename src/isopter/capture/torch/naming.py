@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from isopter.capture.torch.tape import Tape
 from isopter.graph import Graph, Issue, Op
@@ -11,16 +11,20 @@ from isopter.graph import Graph, Issue, Op
 
 @dataclass(slots=True)
 class Trace:
-    """What the forward pass told besides the ops: which tensors (by position) left which module call, and the model's outputs."""
+    """What the forward pass told besides the ops: which tensors (by position) left which module call, the model's outputs, and what was
+    made by modules that only their weights betray (nobody can listen to their calls)."""
 
     layers: dict[str, dict[int, int]]
     outputs: dict[str, int]
     inputs: dict[str, int]
+    unheard: dict[str, int] = field(default_factory=dict)
 
 
 def finish(recorder: Tape, trace: Trace) -> Graph:
     """An op that is all a module call did is called by the module's path; others by path and operation
     (``layer1.0.add``, then ``layer1.0.add_1``)."""
+    heard = set(trace.layers)
+    trace.layers = {path: {0: op} for path, op in trace.unheard.items() if path not in heard} | trace.layers
     wanted = set(trace.outputs.values()) | {op for made in trace.layers.values() for op in made.values()}
     ops = recorder.ops
     needed = [False] * len(ops)
@@ -58,7 +62,9 @@ def finish(recorder: Tape, trace: Trace) -> Graph:
     for path, made in trace.layers.items():
         for k, (at, old) in enumerate(made.items()):
             name = path if k == 0 else f"{path}:{k}"
-            layers[name], calls[name] = new[old], (path, at)
+            layers[name] = new[old]
+            if path in heard:
+                calls[name] = (path, at)
     for name, old in trace.outputs.items():
         position = next((at for at, op in returned.items() if op == old), None)
         if name not in layers and position is not None:

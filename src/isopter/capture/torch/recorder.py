@@ -68,7 +68,9 @@ class Recorder(Tape, TorchDispatchMode):
             with self:  # such calls arrive whole in inference mode, and from higher-order operators
                 return func.decompose(*args, **kwargs)
         if any(isinstance(v, Data) for v in values) and name not in _SHAPE_ONLY:
-            return self._on_data(func, name, args, kwargs)
+            owner = next((self.owners[id(t)] for t in tensors if id(t) in self.owners), None)
+            heard = owner == self.path[-1].partition("#")[0]
+            return self._on_data(func, name, args, kwargs) if owner is None or heard else self._unheard(owner, func, name, args, kwargs)
         if any(isinstance(v, Weight) for v in values) and name not in _SHAPE_ONLY:
             return self._on_weights(func, name, args, kwargs)
         return self._on_constants(func, name, args, kwargs)
@@ -106,6 +108,18 @@ class Recorder(Tape, TorchDispatchMode):
         if _is_view(func) and isinstance(args[0], Tensor):
             self._register_views(func, args, kwargs, out, [Const(o) for o in tensors_in(out)])
         return out
+
+    def _unheard(self, owner: str, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """A call on the weights of a module whose own call no hook heard: it is that module's."""
+        repeat = sum(path.partition("#")[0] == owner for path in self.unheard)
+        self.path.append(owner if not repeat else f"{owner}#{repeat + 1}")
+        try:
+            out = self._on_data(func, name, args, kwargs)
+            made = [op for op in map(self.op_of, tensors_in(out)) if op is not None]
+            self.unheard |= {self.path[-1]: made[0]} if made else {}
+            return out
+        finally:
+            self.path.pop()
 
     def _on_weights(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         written = _written(func, args, kwargs)

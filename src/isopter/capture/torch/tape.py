@@ -46,7 +46,8 @@ class Tape:
     """Ops in the order they ran, and the value of every tensor, aliases and later writes included.
 
     `meta` says whether data lives on the meta device, or is real (for control flow that depends on values). `home` is the device
-    the model believes its data to be on. Tensors that no recorded call made are the user's: parameters among them, and those
+    the model believes its data to be on. `owners` are modules whose calls no hook hears (in script modules and exported graphs), by their
+    weights; what they made is noted in `unheard`. Tensors that no recorded call made are the user's: parameters among them, and those
     without values, are weights, and all are read, never written. `known` are those there before; others may hold numbers from Python.
     """
 
@@ -57,6 +58,7 @@ class Tape:
         self.meta = meta
         self.home = home
         self.owners: dict[int, str] = {}
+        self.unheard: dict[str, int] = {}
         self.paused = False
         self.leaked: dict[int, None] = {}
         self._weights = {id(t) for t in weights}
