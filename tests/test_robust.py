@@ -188,8 +188,13 @@ def test_script_modules() -> None:
     same(traced)
     same(nn.Sequential(scripted, nn.ReLU()))
     assert scripted.training
+    for model in (scripted, traced):
+        analysis = ip.analyze(model, SIZE)
+        assert analysis.layers == ("0", "1", "output") and analysis["0"].size == (3, 3)
     frozen = torch.jit.freeze(torch.jit.script(plain().eval()))
     same(frozen, prove=False)
+    with pytest.raises(ip.CaptureError, match=r"float64.*frozen modules cannot be: verify the model"):
+        ip.verify(frozen, SIZE)
     with pytest.raises(ip.CaptureError, match=r"out of PyTorch's sight.*before torch\.jit\.optimize"):
         ip.analyze(torch.jit.optimize_for_inference(torch.jit.script(plain().eval())), SIZE)
 
@@ -198,6 +203,7 @@ def test_graph_modules() -> None:
     same(torch.fx.symbolic_trace(plain()))
     exported = torch.export.export(plain(), (torch.rand(SIZE),))
     same(exported.module())
+    assert ip.analyze(exported.module(), SIZE)["0"].size == (3, 3)
 
 
 FUNCTORCH: dict[str, Run] = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules import module as hooks
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
@@ -43,7 +44,7 @@ def _tensors(model: nn.Module) -> dict[tuple[str, str, int], Tensor]:
 
 def _snapshot(tensor: Tensor) -> tuple[Any, ...]:
     facts = tensor.requires_grad, tensor.dtype, tensor.device, None if is_lazy(tensor) else tensor.shape
-    unread = is_lazy(tensor) or tensor.device.type == "meta" or tensor.is_inference()
+    unread = is_lazy(tensor) or isinstance(tensor, FakeTensor) or tensor.device.type == "meta" or tensor.is_inference()
     values = None if unread else tensor.detach().cpu().clone()
     return facts, tensor.grad if tensor.is_leaf else None, None if unread else tensor._version, values
 
