@@ -156,8 +156,9 @@ _FACTORS = (
 
 
 @aten("mm bmm addmm baddbmm mv dot addmv linalg_matmul matmul addbmm vdot linear")
-def matmul(rec: Tape, call: Call) -> int | list[Value]:
-    """(.., i, k) @ (.., k, j), with vectors as matrices of one column or row. A bias that is data is added after."""
+def matmul(rec: Tape, call: Call) -> int | Value | list[Value]:
+    """(.., i, k) @ (.., k, j), with vectors as matrices of one column or row. A bias that is data is added after; one that is a mask of
+    -inf settles what it masks."""
     names = next(pair for pair in _FACTORS if all(n in call.arguments for n in pair))
     left, right = (call[n] for n in names)
     if call.name in ("addbmm", "linear"):
@@ -188,7 +189,12 @@ def matmul(rec: Tape, call: Call) -> int | list[Value]:
     bias = call["self"] if call.name in ("addmm", "baddbmm", "addmv") else None
     added = rec.op_of(bias) if bias is not None else None
     if added is None:
-        return results[0]
+        known = constant(rec, bias) if bias is not None and call.get("beta", 1) == 1 else None
+        masked = None if known is None else np.broadcast_to(np.isinf(known), out)
+        if masked is None or known is None or not masked.any():
+            return results[0]
+        fixed = torch.from_numpy(np.where(masked, np.broadcast_to(known, out), np.nan))
+        return Data(rec.emit("pointwise", out, results, {"unread": masked}, call.name), fixed)
     return rec.emit("pointwise", out, [*results, added], {}, call.name)
 
 
