@@ -163,12 +163,10 @@ def where(rec: Tape, call: Call) -> Value:
 
 
 def _where_fixed(rec: Tape, call: Call, condition: np.ndarray) -> Tensor | None:
-    sides = [constant(rec, call[k]) if isinstance(call[k], Tensor) else np.asarray(call[k]) for k in ("self", "other")]
+    sides = [_entries(rec, call[k]) for k in ("self", "other")]
     if all(s is None for s in sides):
         return None
-    both = [
-        torch.tensor(torch.nan, dtype=torch.float64) if s is None else torch.from_numpy(np.ascontiguousarray(s)).double() for s in sides
-    ]
+    both = [torch.tensor(torch.nan, dtype=torch.float64) if s is None else s for s in sides]
     return rec.real(lambda: torch.where(torch.from_numpy(np.ascontiguousarray(condition)), *both))
 
 
