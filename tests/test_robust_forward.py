@@ -14,7 +14,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 import isopter as ip
 from lambdas import Lambda
-from test_robust import SIZE, Run, conv, net, plain, same
+from test_robust import SIZE, Run, conv, fields, net, plain, same
 from untouched import left_as_it_was
 
 # ---- control flow on values --------------------------------------------------------------------------------------------
@@ -259,6 +259,8 @@ def test_attention() -> None:
 
     flex = Lambda(lambda x: flex_attention(*[heads(x)] * 3))
     same(flex, Lambda(lambda x: F.scaled_dot_product_attention(*[heads(x)] * 3)))
+    causal = Lambda(lambda x: flex_attention(*[heads(x)] * 3, score_mod=lambda s, b, h, i, j: torch.where(i >= j, s, -torch.inf)))
+    assert ip.verify(causal, (1, 2, 3, 3), units=9).ok and fields(causal) != fields(flex)
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2)
     with left_as_it_was(encoder):
         analysis = ip.analyze(encoder, (1, 7, 4))

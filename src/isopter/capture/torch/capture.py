@@ -17,7 +17,7 @@ from torch.nn.parameter import is_lazy
 from isopter.capture.torch.belongings import twin, untouched
 from isopter.capture.torch.naming import Trace, finish
 from isopter.capture.torch.recorder import FunctionRecorder, Recorder
-from isopter.capture.torch.surroundings import alone, no_autocast, settings
+from isopter.capture.torch.surroundings import alone, no_autocast, patiently, settings
 from isopter.capture.torch.tape import NeedsValues, map_tensors
 from isopter.capture.torch.values import Weight, has_values, tensors_in
 from isopter.errors import CaptureError
@@ -33,9 +33,15 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
     with alone() as here, settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = initialised(model, inputs)
+
+        def attempt(subject: nn.Module, *how: Any) -> Graph:
+            with settings(), untouched(model, training) as known, contextlib.ExitStack() as also:
+                if subject is not model:
+                    known = also.enter_context(untouched(subject, training))
+                return _record(subject, inputs, here, known, *how)
+
         try:
-            with untouched(model, training) as known:
-                return _record(model, inputs, here, known)
+            return patiently(lambda: attempt(model))
         except CaptureError:
             raise
         except NeedsValues as error:
@@ -47,8 +53,7 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
             note = f"could not run without values ({type(first).__name__}): recorded on real ones, holds for this control path"
         copied, made_up = twin(model, "it must run on real values to be recorded")
         try:
-            with untouched(model, training), untouched(copied, training) as known:
-                return _record(copied, inputs, here, known, made_up, (note, where or type(model).__name__))
+            return attempt(copied, made_up, (note, where or type(model).__name__))
         except CaptureError:
             raise
         except Exception as error:

@@ -11,13 +11,15 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch.nn.utils import parametrize
 from torch.overrides import _get_current_function_mode_stack, _pop_mode_temporarily
 from torch.utils._python_dispatch import _disable_current_modes
+
+Result = TypeVar("Result")
 
 _ONE_AT_A_TIME = threading.RLock()
 _running = threading.local()
@@ -63,6 +65,17 @@ def settings() -> Iterator[None]:
             random.setstate(states[0])
             np.random.set_state(states[1])
             torch.set_default_dtype(states[2])
+
+
+def patiently(run: Callable[[], Result]) -> Result:
+    """`run()`; once more if it failed and had only just loaded the compiler, which `settings` can turn off from then on."""
+    loaded = "torch._dynamo" in sys.modules
+    try:
+        return run()
+    except Exception:
+        if loaded or "torch._dynamo" not in sys.modules:
+            raise
+    return run()
 
 
 def _uncompiled() -> contextlib.AbstractContextManager[Any]:
