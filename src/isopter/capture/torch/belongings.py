@@ -26,8 +26,10 @@ from torch.utils.hooks import RemovableHandle
 from isopter.capture.torch.values import has_values, tensors_in
 from isopter.errors import CaptureError
 
-_ATOMS = (str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.BuiltinFunctionType, np.ndarray, torch.dtype,
-          torch.device, torch.Size, torch.layout, torch.memory_format)  # fmt: skip
+_ATOMS = frozenset(
+    [str, bytes, int, float, complex, bool, type(None), type, types.ModuleType, types.BuiltinFunctionType, np.ndarray, torch.dtype,
+     torch.device, torch.Size, torch.layout, torch.memory_format]
+)  # fmt: skip
 _CONTAINERS = (dict, list, set, collections.deque)
 _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 
@@ -55,7 +57,7 @@ class Belongings:
     def _walk(self, todo: list[Any], later: list[Any], inside: bool) -> None:
         while todo:
             item = todo.pop()
-            if isinstance(item, _ATOMS) or id(item) in self._seen:
+            if type(item) in _ATOMS or id(item) in self._seen:
                 continue
             if inside and isinstance(item, types.FunctionType | types.MethodType | functools.partial):
                 later.append(item)
@@ -161,7 +163,7 @@ def untouched(model: nn.Module, training: bool | None = None) -> Iterator[list[T
 
 
 def _contents(store: Any) -> Any:
-    return copy.copy(store) if isinstance(store, _CONTAINERS) else dict(vars(store))
+    return store.copy() if isinstance(store, _CONTAINERS) else dict(vars(store))
 
 
 def _put_back(store: Any, contents: Any) -> None:
@@ -277,7 +279,7 @@ def _can_be_taken_apart(leaf: Any) -> bool:
 
 
 def _holds_tensors(item: Any) -> bool:
-    if isinstance(item, _ATOMS):
+    if type(item) in _ATOMS:
         return False
     inner = Belongings(item)
     return bool(inner.modules or inner.tensors or any(isinstance(leaf, RemovableHandle) for leaf in inner.leaves))
