@@ -27,6 +27,7 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
     raise UsageError(
         f"isopter cannot read a {type(model).__module__}.{type(model).__name__}. "
         'Expected a torch.nn.Module or a layer text such as "conv 3 p1, pool 2 s2".'
+        + (" Pass its .module()." if type(model).__name__ == "ExportedProgram" else "")
     )
 
 
