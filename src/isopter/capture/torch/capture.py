@@ -151,9 +151,9 @@ def _record(
 
 
 def _owners(flat: nn.Module, path: str) -> dict[int, str]:
-    """The modules inside a script module or exported graph, by their weights."""
-    inner = [(f"{path}.{name}" if path else name, module) for name, module in flat.named_modules() if name]
-    return {id(p): name for name, module in inner for p in module.parameters(recurse=False)}
+    """The modules inside a script module or exported graph, by their weights; only those of one call, with a weight and a bias."""
+    inner = [(f"{path}.{name}" if path else name, dict(m.named_parameters(recurse=False))) for name, m in flat.named_modules() if name]
+    return {id(p): name for name, weights in inner if weights.keys() <= {"weight", "bias"} for p in weights.values()}
 
 
 def _why(model: nn.Module) -> str:

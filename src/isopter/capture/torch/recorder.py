@@ -68,9 +68,10 @@ class Recorder(Tape, TorchDispatchMode):
             with self:  # such calls arrive whole in inference mode, and from higher-order operators
                 return func.decompose(*args, **kwargs)
         if any(isinstance(v, Data) for v in values) and name not in _SHAPE_ONLY:
-            owner = next((self.owners[id(t)] for t in tensors if id(t) in self.owners), None)
-            heard = owner == self.path[-1].partition("#")[0]
-            return self._on_data(func, name, args, kwargs) if owner is None or heard else self._unheard(owner, func, name, args, kwargs)
+            owners = {self.owners[id(t)] for t in tensors if id(t) in self.owners} - {self.path[-1].partition("#")[0]}
+            if len(owners) == 1:
+                return self._unheard(owners.pop(), func, name, args, kwargs)
+            return self._on_data(func, name, args, kwargs)
         if any(isinstance(v, Weight) for v in values) and name not in _SHAPE_ONLY:
             return self._on_weights(func, name, args, kwargs)
         return self._on_constants(func, name, args, kwargs)
