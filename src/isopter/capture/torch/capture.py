@@ -24,10 +24,14 @@ from isopter.errors import CaptureError
 from isopter.graph import Graph, check
 
 
-def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = False) -> Graph:
+Follow = Callable[[nn.Module, Recorder, Trace], contextlib.AbstractContextManager[None]]
+"""Tells the recorder which module call is running, and the trace what left it."""
+
+
+def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = False, follow: Follow | None = None) -> Graph:
     """Record `model` on `inputs`, by the names of its arguments (see `name_inputs`).
 
-    Tensors in `inputs` only lend shape and dtype, unless the model's control flow asks for values. Raises CaptureError
+    `follow` tells which module call is running, where module hooks cannot. Tensors in `inputs` only lend shape and dtype, unless the model's control flow asks for values. Raises CaptureError
     with the model's own words if it fails.
     """
     with alone() as here, settings(), warnings.catch_warnings():
@@ -38,7 +42,7 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
             with settings(), untouched(model, training) as known, contextlib.ExitStack() as also:
                 if subject is not model:
                     known = also.enter_context(untouched(subject, training))
-                return _record(subject, inputs, here, known, *how)
+                return _record(subject, inputs, follow, here, known, *how)
 
         try:
             return patiently(lambda: attempt(model))
@@ -115,6 +119,7 @@ def first_line(error: Exception) -> str:
 def _record(
     model: nn.Module,
     inputs: Mapping[str, Any],
+    follow: Follow | None,
     here: Callable[[], bool],
     known: Sequence[Tensor],
     made_up: Sequence[Tensor] = (),
@@ -140,7 +145,8 @@ def _record(
             trace.inputs[label] = recorder.op_of(tensor) or 0
     args, kwargs = call_arguments(model, given)
     without_autocast = contextlib.nullcontext() if note else no_autocast(here)
-    with _module_paths(model, recorder, trace, here), without_autocast, FunctionRecorder(recorder), recorder:
+    paths = follow(model, recorder, trace) if follow else _module_paths(model, recorder, trace, here)
+    with paths, without_autocast, FunctionRecorder(recorder), recorder:
         output = model(*args, **kwargs)
     trace.outputs = _named_outputs(output, recorder)
     if note:
