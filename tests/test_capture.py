@@ -175,3 +175,15 @@ def test_batch_norm_in_training_reads_the_map_and_batch(size: tuple[int, ...]) -
 def test_truth_in_training_mode() -> None:
     report = check(nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.BatchNorm2d(3)), (2, 2, 5, 4), training=True)
     assert report.checked and not report.wrong
+
+
+class Each(nn.Module):
+    """Functions of single values that PyTorch does not mark as pointwise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.hardswish(x) + F.hardswish(x + 1, inplace=True) + torch.floor_divide(x, 0.5) + x // 2
+
+
+def test_functions_of_single_values() -> None:
+    a = ip.analyze(Each(), (1, 2, 5, 5))
+    assert a.exact and not a.issues and a["output"].size == (1, 1)

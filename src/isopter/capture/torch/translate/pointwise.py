@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @aten("pointwise _prelu_kernel prelu rrelu rrelu_with_noise native_dropout alpha_dropout dropout feature_dropout polar complex "
       "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine quantize_per_tensor normal bernoulli "
-      "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward hardswish")  # fmt: skip
+      "fake_quantize_per_tensor_affine_cachemask log_sigmoid_forward hardswish floor_divide")  # fmt: skip
 def pointwise(rec: Tape, call: Call) -> Value:
     """Each position by itself; broadcasting aligned at the last axis."""
     inputs = data_inputs(rec, call)
