@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from isopter.errors import UsageError
+from isopter.errors import MissingExtra, UsageError
 from isopter.graph import Graph
+
+if TYPE_CHECKING:
+    from isopter.capture.torch.program import Program
 
 
 def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training: bool) -> tuple[Graph, str]:
     """The graph of `model`, and a name for it."""
     size = check_size(input_size)
+    if (program := _program(model)) is not None:
+        from isopter.capture.torch.program import program_graph
+
+        return program_graph(program, size, inputs, training), program.name
     if isinstance(model, str):
         from isopter.capture.text import parse
 
@@ -26,8 +34,7 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
         return capture(model, example_inputs(model, size, inputs), training=training), type(model).__name__
     raise UsageError(
         f"isopter cannot read a {type(model).__module__}.{type(model).__name__}. "
-        'Expected a torch.nn.Module or a layer text such as "conv 3 p1, pool 2 s2".'
-        + (" Pass its .module()." if type(model).__name__ == "ExportedProgram" else "")
+        'Expected a torch.nn.Module, a program of torch.export, its file (.pt2), or a layer text such as "conv 3 p1, pool 2 s2".'
     )
 
 
@@ -35,6 +42,24 @@ def is_torch(model: Any) -> bool:
     """Whether it is a torch module; False without importing torch if nobody else has."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _program(model: Any) -> Program | None:
+    """The program in a .pt2 file, or of an ExportedProgram; None for anything else."""
+    if isinstance(model, str | Path) and str(model).lower().endswith(".pt2") and "," not in str(model):
+        try:
+            import torch  # noqa: F401
+        except ModuleNotFoundError:
+            raise MissingExtra("torch", "torch", f"Reading {model}") from None
+        from isopter.capture.torch.pt2 import read_program
+
+        return read_program(Path(model).expanduser())
+    export = sys.modules.get("torch.export")
+    if export is not None and isinstance(model, export.ExportedProgram):
+        from isopter.capture.torch.exported import program_of
+
+        return program_of(model)
+    return None
 
 
 def check_size(size: Sequence[int] | None) -> tuple[int, ...] | None:

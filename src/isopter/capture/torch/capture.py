@@ -23,7 +23,6 @@ from isopter.capture.torch.values import Weight, has_values, tensors_in
 from isopter.errors import CaptureError
 from isopter.graph import Graph, check
 
-
 Follow = Callable[[nn.Module, Recorder, Trace], contextlib.AbstractContextManager[None]]
 """Tells the recorder which module call is running, and the trace what left it."""
 
@@ -31,8 +30,8 @@ Follow = Callable[[nn.Module, Recorder, Trace], contextlib.AbstractContextManage
 def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = False, follow: Follow | None = None) -> Graph:
     """Record `model` on `inputs`, by the names of its arguments (see `name_inputs`).
 
-    `follow` tells which module call is running, where module hooks cannot. Tensors in `inputs` only lend shape and dtype, unless the model's control flow asks for values. Raises CaptureError
-    with the model's own words if it fails.
+    `follow` tells which module call is running, where module hooks cannot. Tensors in `inputs` only lend shape and dtype,
+    unless the model's control flow asks for values. Raises CaptureError with the model's own words if it fails.
     """
     with alone() as here, settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -103,7 +103,7 @@ def _axis(length: Any, ranges: Mapping[Any, Any]) -> Size:
 
 
 def _whole(bound: Any) -> int | None:
-    return int(bound) if getattr(bound, "is_finite", False) and bound.is_integer else None
+    return int(bound) if getattr(bound, "is_Integer", False) else None  # not: the infinities
 
 
 def _hint(value: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from isopter.capture.torch.capture import capture
 from isopter.capture.torch.naming import Trace
 from isopter.capture.torch.recorder import Recorder
-from isopter.capture.torch.tape import map_tensors
+from isopter.capture.torch.values import tensors_in
 from isopter.errors import UsageError
 from isopter.graph import Graph
 
@@ -223,10 +223,9 @@ def _sized(program: Program, size: tuple[int, ...] | None) -> dict[str, Tensor]:
 def _named(program: Program, inputs: Any) -> dict[str, Any]:
     """The tensors of `inputs` by the names of the program's inputs: a dict by those names, or nested as the model took them."""
     if isinstance(inputs, Mapping) and set(inputs) == set(program.inputs):
-        tensors: Sequence[Tensor] = [inputs[name] for name in program.inputs]
+        tensors = [inputs[name] for name in program.inputs]
     else:
-        tensors = []
-        map_tensors(inputs, tensors.append)
+        tensors = tensors_in(inputs)
     if len(tensors) != len(program.inputs):
         expected = ", ".join(f"{name}: {_allowed(axes)}" for name, (axes, _) in program.inputs.items())
         raise UsageError(f"{program.name} takes {len(program.inputs)} tensors, not {len(tensors)}. It takes {expected}.")
