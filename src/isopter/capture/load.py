@@ -1,4 +1,4 @@
-"""From a model's name on the command line to the model: ``module:factory``, ``file.py:Net``, or a layer text.
+"""From a model's name on the command line to the model: ``module:factory``, ``file.py:Net``, ``timm:NAME``, a file, or a layer text.
 
 A ``module:factory`` or ``file.py:Net`` **runs the user's code**: importing it, then calling the class or function without
 arguments. Pickled checkpoints are never opened, since opening one runs whatever code it holds.
@@ -13,38 +13,43 @@ import importlib.util
 import inspect
 import re
 import sys
-import sysconfig
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
 
 from isopter.capture.dispatch import is_torch
 from isopter.capture.grammar import WORDS
-from isopter.errors import CaptureError, UsageError
-
-T = TypeVar("T")
+from isopter.capture.guard import user_code
+from isopter.capture.zoos import ZOOS, named_model, zoo_of
+from isopter.errors import UsageError
 
 _MISSING = object()
 
-FORMS = 'pkg.module:factory, file.py:Net, an analysis written by to_json (x.json), or a layer text such as "conv 3 p1, pool 2 s2"'
+FORMS = (
+    "pkg.module:factory, file.py:Net, torchvision:NAME, timm:NAME, a program written by torch.export.save (x.pt2), "
+    'an analysis written by to_json (x.json), or a layer text such as "conv 3 p1, pool 2 s2"'
+)
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
-_OTHER = (".onnx", ".pt2", ".keras", ".h5", ".safetensors", ".tflite", ".pb")
+_OTHER = (".onnx", ".keras", ".h5", ".safetensors", ".tflite", ".pb")
 _SPEC = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d][\w.]*)")
 _FILE_SPEC = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>.*))?", re.DOTALL)
 
 
-def load_model(spec: str) -> object:
-    """The model that `spec` names: a torch module, or the text itself if it is a layer text.
+def load_model(spec: str, pretrained: bool = False) -> object:
+    """The model that `spec` names: a torch module, the path of a program's file, or the text itself if it is a layer text.
 
     Runs the user's code for ``pkg.module:factory`` and ``file.py:Net``; the current folder, or the file's, is put on ``sys.path``
-    and stays there. Raises UsageError where the spec is wrong and CaptureError, with file and line, where the user's code fails.
+    and stays there. A model of a zoo has random weights, unless `pretrained` (then they may be downloaded). Raises UsageError
+    where the spec is wrong, MissingExtra without the zoo's package, and CaptureError, with file and line, where the user's code fails.
     """
     text = spec.strip()
     if not text:
         raise UsageError(f"MODEL is empty. Expected {FORMS}.")
+    if zoo_of(text):
+        return named_model(text, pretrained)
+    if pretrained:
+        raise UsageError(f"--pretrained is for models by name ({', '.join(f'{zoo}:NAME' for zoo in ZOOS)}), and {spec!r} is none.")
     stem = text.partition(".py:")[0] if ".py:" in text else re.sub(r":[\w.]*$", "", text)
     suffix = Path(stem).suffix.lower() if "\n" not in stem and "," not in stem else ""
     if suffix in PICKLES:
@@ -54,6 +59,8 @@ def load_model(spec: str) -> object:
         )
     if suffix in _OTHER:
         raise UsageError(f"{stem}: this version of isopter does not read {suffix} files. Expected {FORMS}.")
+    if suffix == ".pt2":
+        return existing(text)
     if suffix == ".json":
         raise UsageError(f"{existing(text)} is no model but perhaps a saved analysis. Read it with isopter.load.")
     if file := _FILE_SPEC.fullmatch(text):
@@ -131,7 +138,7 @@ def _from_file(path: Path, attribute: str) -> object:
             raise
         return module
 
-    return _build(_user(run, f"importing {path}"), attribute, str(path))
+    return _build(user_code(run, f"importing {path}"), attribute, str(path))
 
 
 def _defined(path: Path) -> list[str]:
@@ -147,7 +154,7 @@ def _from_module(name: str, attribute: str) -> object:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        module = _user(lambda: importlib.import_module(name), f"importing {name}", missing=name)
+        module = user_code(lambda: importlib.import_module(name), f"importing {name}", missing=name)
     except ModuleNotFoundError:
         raise UsageError(f"There is no module {name!r}, from here or installed. Expected {FORMS}.") from None
     return _build(module, attribute, name)
@@ -157,7 +164,7 @@ def _build(module: ModuleType, attribute: str, where: str) -> object:
     """The torch module that `attribute` is, or makes when called without arguments."""
     found: object = module
     for part in attribute.split("."):
-        found, holder = _user(lambda: getattr(found, part, _MISSING), f"looking up {where}:{attribute}"), found  # noqa: B023
+        found, holder = user_code(lambda: getattr(found, part, _MISSING), f"looking up {where}:{attribute}"), found  # noqa: B023
         if not part or found is _MISSING:
             near = difflib.get_close_matches(part, [n for n in dir(holder) if not n.startswith("__")], n=3, cutoff=0.5)
             hint = f" Nearest: {', '.join(near)}." if near else ""
@@ -172,7 +179,7 @@ def _build(module: ModuleType, attribute: str, where: str) -> object:
             f"{where}:{attribute} needs arguments ({', '.join(needed)}), and isopter gives none. "
             f"Write a function without arguments that returns the model, and name that."
         )
-    made = _user(found, f"calling {where}:{attribute}()")
+    made = user_code(found, f"calling {where}:{attribute}()")
     if not is_torch(made):
         raise UsageError(f"{where}:{attribute}() returned a {type(made).__name__}. Expected a torch.nn.Module.")
     return made
@@ -185,35 +192,3 @@ def _needed(function: Callable[..., object]) -> list[str]:
     except (TypeError, ValueError):
         return []
     return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-
-
-def _user(run: Callable[[], T], doing: str, missing: str = "") -> T:
-    """`run()`, with whatever the user's code raises as a CaptureError; that module `missing` is missing passes through."""
-    try:
-        return run()
-    except ModuleNotFoundError as error:
-        if missing and error.name and (missing == error.name or missing.startswith(error.name + ".")):
-            raise
-        raise _failed(error, doing) from error
-    except (Exception, SystemExit) as error:
-        raise _failed(error, doing) from error
-
-
-def _failed(error: BaseException, doing: str) -> CaptureError:
-    lines = str(error).strip().splitlines()
-    said = f"{type(error).__name__}{f': {lines[0][:300]}' if lines else ''}"
-    if isinstance(error, SyntaxError):
-        said, where = f"SyntaxError: {error.msg}", f"{error.filename}, line {error.lineno}"
-    else:
-        where = _where(error)
-    return CaptureError(f"{said} ({where}), while {doing}. Run that code yourself to see the whole error.")
-
-
-def _where(error: BaseException) -> str:
-    """File and line of the innermost frame that is the user's own, not a library's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = [sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")]
-    libraries.append(str(Path(__file__).resolve().parents[1]))
-    own = [f for f in frames if not f.filename.startswith("<") and not any(f.filename.startswith(lib) for lib in libraries)]
-    frame = (own or list(frames))[-1]
-    return f"{frame.filename}, line {frame.lineno}"

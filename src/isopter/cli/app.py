@@ -75,7 +75,8 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 _model = click.argument("model")
-_input = click.option("-i", "--input", "size", metavar="SIZE", help="Shape of the input, such as 1x3x224x224 (the default for a module).")
+_input = click.option("-i", "--input", "size", metavar="SIZE", help="Shape of the input, such as 1x3x224x224 (the default).")
+_pretrained = click.option("--pretrained", is_flag=True, help="Trained weights for torchvision:NAME and timm:NAME; downloads them.")
 _training = click.option("--training", is_flag=True, help="Fields under training-mode normalisation.")
 _axes = click.option("--axes", metavar="AXES", help="Which axes of the input are space: letters for the last ones (hw) or indices (2,3).")
 _layer = click.option("-l", "--layer", required=True, metavar="LAYER", help="A layer or op, as the table names it.")
@@ -93,7 +94,7 @@ def cli() -> None:
 
 
 @cli.command()
-@_options(_model, _input)
+@_options(_model, _input, _pretrained)
 @click.option("-l", "--layer", metavar="PATTERN", help='Only layers and ops that match, such as "layer4.*".')
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Only the outputs of modules N names deep.")
 @click.option("--all", "all_ops", is_flag=True, help="Also ops that see just what their input sees.")
@@ -107,7 +108,7 @@ def table(**options: Any) -> int:
 
 
 @cli.command()
-@_options(_model, _layer, _input)
+@_options(_model, _layer, _input, _pretrained)
 @click.option("--at", metavar="I,J", help="Index of the unit, such as 7,7 (default: the middle one).")
 @click.option("--context", is_flag=True, help="Also what the unit reads through summaries of the image.")
 @_options(_format("text", "json"), _output, _training, _axes)
@@ -119,7 +120,7 @@ def unit(**options: Any) -> int:
 
 
 @cli.command()
-@_options(_model, _layer, _input)
+@_options(_model, _layer, _input, _pretrained)
 @click.option("--axis", type=click.IntRange(min=0), default=0, show_default=True, help="Which axis of space, from 0.")
 @_options(_format("text", "json"), _output, _training, _axes)
 def paths(**options: Any) -> int:
@@ -130,7 +131,7 @@ def paths(**options: Any) -> int:
 
 
 @cli.command()
-@_options(_model, _input)
+@_options(_model, _input, _pretrained)
 @click.option("--units", type=click.IntRange(min=1), default=64, show_default=True, help="How many units to probe.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which units, and which random weights.")
 @click.option("--weights", type=click.Choice(["positive", "as-is"]), default="positive", show_default=True, help="Of the probed copy.")

@@ -22,19 +22,18 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Of the JSON that commands print."""
 
-DEFAULT_SIZE = (1, 3, 224, 224)
-"""What most image models are made for; a layer text has its own default."""
 
-
-def analysis_of(model: str, size: str | None, axes: str | None, training: bool, strict: bool = False) -> Analysis:
+def analysis_of(
+    model: str, size: str | None, axes: str | None, training: bool, strict: bool = False, *, pretrained: bool = False
+) -> Analysis:
     """The analysis of MODEL. Raises UsageError for options that a saved analysis cannot follow."""
     from isopter.analysis import Analysis, analyze
 
-    loaded = loaded_model(model)
+    loaded = loaded_model(model, pretrained)
     if not isinstance(loaded, Analysis):
         with user_code():
-            return analyze(loaded, size_of(size, loaded), axes=axes_of(axes), training=training, strict=strict)
-    given = [name for name, value in (("-i", size), ("--axes", axes), ("--training", training)) if value]
+            return analyze(loaded, **input_of(size, model, loaded), axes=axes_of(axes), training=training, strict=strict)
+    given = [n for n, value in (("-i", size), ("--axes", axes), ("--training", training), ("--pretrained", pretrained)) if value]
     if given:
         raise UsageError(f"{model} is a saved analysis, made for one input: {', '.join(given)} cannot change it. Name the model itself.")
     opaque = [str(issue) for issue in loaded.issues if issue.what.startswith("No rule")]
@@ -43,8 +42,8 @@ def analysis_of(model: str, size: str | None, axes: str | None, training: bool, 
     return loaded
 
 
-def loaded_model(model: str) -> object:
-    """MODEL: an `Analysis` for a .json file, a torch module, or a layer text. What its code prints goes to standard error."""
+def loaded_model(model: str, pretrained: bool = False) -> object:
+    """MODEL: an `Analysis` for a .json file, else as `load_model`. What its code prints goes to standard error."""
     from isopter.capture.load import existing, load_model
 
     if model.strip().lower().endswith(".json") and "," not in model:
@@ -52,7 +51,7 @@ def loaded_model(model: str) -> object:
 
         return load(existing(model.strip()))
     with user_code():
-        return load_model(model)
+        return load_model(model, pretrained)
 
 
 @contextlib.contextmanager
@@ -62,11 +61,11 @@ def user_code() -> Iterator[None]:
         yield
 
 
-def size_of(text: str | None, model: object) -> tuple[int, ...] | None:
-    """``1x3x224x224`` or ``1,3,224,224`` as a tuple; the default for a module, None for a layer text."""
-    if text is None:
-        return None if isinstance(model, str) else DEFAULT_SIZE
-    return numbers(text, "-i", "1x3x224x224")
+def input_of(text: str | None, spec: str, model: object) -> dict[str, Any]:
+    """The arguments of `analyze` that are its input: ``1x3x224x224`` or ``1,3,224,224`` as a tuple, or what the model is made for."""
+    from isopter.capture.zoos import input_of
+
+    return input_of(spec.strip(), model, numbers(text, "-i", "1x3x224x224") if text is not None else None)
 
 
 def numbers(text: str, option: str, example: str) -> tuple[int, ...]:

@@ -20,9 +20,19 @@ MAX_DIGITS = 24
 """Longer counts are shortened beside their bars; the total, and JSON, keep every digit."""
 
 
-def run(model: str, layer: str, size: str | None, axis: int, form: str | None, output: str | None, training: bool, axes: str | None) -> int:
+def run(
+    model: str,
+    layer: str,
+    size: str | None,
+    axis: int,
+    form: str | None,
+    output: str | None,
+    training: bool,
+    axes: str | None,
+    pretrained: bool,
+) -> int:
     """Print the distribution of field sizes over paths."""
-    field = analysis_of(model, size, axes, training)[layer]
+    field = analysis_of(model, size, axes, training, pretrained=pretrained)[layer]
     found = field.paths(axis)
     if form == "json":
         data = {

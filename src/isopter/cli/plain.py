@@ -17,6 +17,8 @@ Commands:
 MODEL is one of:
   pkg.module:factory    a class, function or torch module; runs that code
   file.py:Net           the same, from a file
+  torchvision:NAME      a model by name, with random weights; timm:NAME too
+  x.pt2                 a program written by torch.export.save
   x.json                an analysis written by table -f json, or to_json
   "conv 7 s2 p3, ..."   a layer text
 

@@ -25,9 +25,10 @@ def run(
     output: str | None,
     training: bool,
     axes: str | None,
+    pretrained: bool,
 ) -> int:
     """Print the table. Without a form, the file's suffix decides."""
-    analysis = analysis_of(model, size, axes, training, strict)
+    analysis = analysis_of(model, size, axes, training, strict, pretrained=pretrained)
     form = form or _SUFFIXES.get(Path(output or "").suffix.lower(), "table")
     write(_text(analysis, form, layer, depth, all_ops, output), output)
     return 0

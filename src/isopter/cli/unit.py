@@ -27,9 +27,10 @@ def run(
     output: str | None,
     training: bool,
     axes: str | None,
+    pretrained: bool,
 ) -> int:
     """Print what one unit sees."""
-    field = analysis_of(model, size, axes, training)[layer]
+    field = analysis_of(model, size, axes, training, pretrained=pretrained)[layer]
     index = tuple(n // 2 for n in field.units) if at is None else numbers(at, "--at", "7,7") if at.strip() else ()
     region, support = field.region(index, context=context), field.support(index, context=context)
     if form == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from isopter.cli.common import as_json, axes_of, loaded_model, size_of, user_code, write
+from isopter.cli.common import as_json, axes_of, input_of, loaded_model, user_code, write
 from isopter.errors import UsageError
 
 
@@ -18,19 +18,20 @@ def run(
     output: str | None,
     training: bool,
     axes: str | None,
+    pretrained: bool,
 ) -> int:
     """Probe the model; 1 where it and the analysis disagree."""
     from isopter.capture.dispatch import is_torch
     from isopter.verification import verify
 
-    loaded = loaded_model(model)
+    loaded = loaded_model(model, pretrained)
     if not is_torch(loaded):
-        what = "a layer text" if isinstance(loaded, str) else "a saved analysis"
+        what = "a layer text" if isinstance(loaded, str) else "a saved analysis or program"
         raise UsageError(f"verify runs the model itself, and {what} cannot be run. Expected file.py:Net or pkg.module:factory.")
     with user_code():
         found = verify(
             loaded,
-            size_of(size, loaded),
+            **input_of(size, model, loaded),
             axes=axes_of(axes),
             units=units,
             seed=seed,
