@@ -66,8 +66,8 @@ class Program:
 
 def target_of(op: Any) -> Callable[..., Any] | None:
     """What to call for an ATen overload or a Python operator; None for assertions, which only cost."""
-    name = op._schema.name.removeprefix("aten::") if isinstance(op, torch._ops.OpOverload) else ""
-    return None if name.startswith(("_assert", "sym_constrain_range")) else _WHOLE.get(name, op)
+    name = op._schema.name if isinstance(op, torch._ops.OpOverload) else ""
+    return None if name.startswith(("aten::_assert", "aten::sym_constrain_range")) else _INSTEAD.get(op, op)
 
 
 def scope_of(stack: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -80,18 +80,21 @@ def scope_of(stack: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-_WHOLE: Mapping[str, Callable[..., Any]] = {
-    "lstm": torch.lstm,
-    "gru": torch.gru,
-    "rnn_tanh": torch.rnn_tanh,
-    "rnn_relu": torch.rnn_relu,
-    "pad": nn.functional.pad,
-    "sym_size": lambda tensor, axis: tensor.shape[axis],
-    "sym_stride": lambda tensor, axis: tensor.stride(axis),
-    "sym_numel": lambda tensor: tensor.numel(),
-    "sym_storage_offset": lambda tensor: tensor.storage_offset(),
+_INSTEAD: Mapping[Any, Callable[..., Any]] = {
+    torch.ops.aten.linear.default: nn.functional.linear,
+    torch.ops.aten.pad.default: nn.functional.pad,
+    torch.ops.aten.lstm.input: torch.lstm,
+    torch.ops.aten.gru.input: torch.gru,
+    torch.ops.aten.rnn_tanh.input: torch.rnn_tanh,
+    torch.ops.aten.rnn_relu.input: torch.rnn_relu,
+    torch.ops.aten.view.default: torch.reshape,
+    torch.ops.aten.sym_size.int: lambda tensor, axis: tensor.shape[axis],
+    torch.ops.aten.sym_stride.int: lambda tensor, axis: tensor.stride(axis),
+    torch.ops.aten.sym_numel.default: lambda tensor: tensor.numel(),
+    torch.ops.aten.sym_storage_offset.default: lambda tensor: tensor.storage_offset(),
 }
-"""Calls that the recorder takes whole as the function that a live model calls, and questions about shapes."""
+"""Functions that the recorder takes whole; questions about shapes; and reshape for view, since a kernel chosen here (attention
+step by step) may lay its result out otherwise than the one that was traced."""
 
 
 def program_graph(program: Program, size: tuple[int, ...] | None, inputs: Any, training: bool) -> Graph:

@@ -1,0 +1,114 @@
+"""A second opinion on a capture: the model as torch.export saw it, with its own tracing and without writes in place."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import isopter as ip
+from isopter.analysis import Analysis
+from isopter.fields.field import Field
+
+
+def disagreements(model: nn.Module, inputs: Any, *, decompose: bool = True) -> list[str]:
+    """What the live module and its exported program say differently, one line each; empty if nothing.
+
+    `inputs`: the arguments of the model, a tensor or a tuple. Compared for every module call that both know: size, stride and
+    start, the boxes of all units, and exactness. Lines are ``NAME: WHAT live VALUE, exported VALUE``, or ``only live: NAMES`` and
+    ``only exported: NAMES``. `decompose`: export without views and writes in place, which is the more different of two recordings.
+    """
+    live, exported = both(model, inputs, decompose=decompose)
+    return list(compare(live, exported))
+
+
+def both(model: nn.Module, inputs: Any, *, decompose: bool = True) -> tuple[Analysis, Analysis]:
+    """The analysis of the live module, and of its exported program, in evaluation mode. Raises what torch.export raises."""
+    args = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    was = [(m, m.training) for m in model.modules()]
+    try:
+        model.eval()
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(model, args, strict=False)
+            if decompose:
+                program = program.run_decompositions({})
+            return ip.analyze(model, inputs=args), ip.analyze(program)
+    finally:
+        for module, training in was:
+            module.training = training
+
+
+def compare(live: Analysis, exported: Analysis) -> Iterator[str]:
+    """The lines of `disagreements`."""
+    first, second = dict(_layers(live)), dict(_layers(exported))
+    for name in first:
+        if name in second:
+            yield from _differences(name, live, first[name], exported, second[name])
+    for who, names in (("live", [n for n in first if n not in second]), ("exported", [n for n in second if n not in first])):
+        if names:
+            yield f"only {who}: {', '.join(names)}"
+
+
+def passed_on(live: Analysis) -> set[str]:
+    """Module calls that compute nothing (nn.Identity, dropout in evaluation), or whose result depends on no input: an exported
+    program has no trace of them."""
+    inside = {op.module for op in live.graph.ops}
+    return {name for name in live.layers if not any(path == name or path.startswith(f"{name}.") for path in inside)}
+
+
+def _layers(analysis: Analysis) -> Iterator[tuple[str, list[int]]]:
+    """Module calls, and the ops of what they returned, in an order that both have."""
+    found: dict[str, list[int]] = {}
+    for name, index in analysis.graph.layers.items():
+        path, _, at = name.rpartition(":")
+        found.setdefault(path if path and at.isdigit() else name, []).append(index)
+    yield from found.items()
+
+
+def _differences(name: str, live: Analysis, ours: Sequence[int], exported: Analysis, theirs: Sequence[int]) -> Iterator[str]:
+    if len(ours) == len(theirs) == 1:
+        yield from _unlike(name, _fields(live, ours[0]), _fields(exported, theirs[0]))
+        return
+    left = [_fields(live, index) for index in ours]  # several: in whatever order, and the export forgets those that nobody uses
+    for index in theirs:
+        fields = _fields(exported, index)
+        twin = next((f for f in left if not list(_unlike(name, f, fields))), None)
+        if twin is None:
+            yield f"{name}: no live output is like {exported.ops[index]} of the exported program, of shape {exported.graph.ops[index].shape}"
+        else:
+            left.remove(twin)
+
+
+def _fields(analysis: Analysis, index: int) -> list[Field | None]:
+    """The fields of an op over each of the inputs, in the order of the inputs; None where it does not depend on one."""
+    walks = [analysis._walk(origin) for origin in analysis.graph.inputs]
+    return [Field(walk, index, analysis.ops[index]) if walk.plan.depends(index) else None for walk in walks]
+
+
+def _unlike(name: str, ours: list[Field | None], theirs: list[Field | None]) -> Iterator[str]:
+    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        label = name if len(ours) == 1 else f"{name} (input {k})"
+        if (a is None) != (b is None):
+            yield f"{label}: read by {'exported' if a is None else 'live'} alone"
+        elif a is not None and b is not None:
+            yield from _unlike_fields(label, a, b)
+
+
+def _unlike_fields(name: str, ours: Field, theirs: Field) -> Iterator[str]:
+    for what in ("shape", "size", "stride", "start", "exactness", "context"):
+        a, b = getattr(ours, what), getattr(theirs, what)
+        if a != b:
+            yield f"{name}: {what} live {a}, exported {b}"
+    if ours.units != theirs.units:
+        return
+    for context in (False, True):
+        for edge, mine, other in zip(("lo", "hi"), ours.regions(context=context), theirs.regions(context=context), strict=True):
+            for axis, (a, b) in enumerate(zip(mine, other, strict=True)):
+                if not np.array_equal(a, b):
+                    note = " with context" if context else ""
+                    yield f"{name}: {edge} of regions{note}, axis {axis}, differs for {int((a != b).sum())} of {a.size} units"
