@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,13 @@ def disagreements(model: nn.Module, inputs: Any, *, decompose: bool = True) -> l
     ``only exported: NAMES``. `decompose`: export without views and writes in place, which is the more different of two recordings.
     """
     live, exported = both(model, inputs, decompose=decompose)
-    return list(compare(live, exported))
+    return list(compare(live, exported, aliases(model)))
+
+
+def aliases(model: nn.Module) -> dict[str, str]:
+    """Paths of modules by their first path: a live recording knows a shared module by that, an export by the one it was called by."""
+    first: dict[int, str] = {}
+    return {path: first.setdefault(id(m), path) for path, m in model.named_modules(remove_duplicate=False)}
 
 
 def both(model: nn.Module, inputs: Any, *, decompose: bool = True) -> tuple[Analysis, Analysis]:
@@ -43,9 +50,9 @@ def both(model: nn.Module, inputs: Any, *, decompose: bool = True) -> tuple[Anal
             module.training = training
 
 
-def compare(live: Analysis, exported: Analysis) -> Iterator[str]:
+def compare(live: Analysis, exported: Analysis, known_as: Mapping[str, str] | None = None) -> Iterator[str]:
     """The lines of `disagreements`."""
-    first, second = dict(_layers(live)), dict(_layers(exported))
+    first, second = _layers(live, known_as or {}), _layers(exported, known_as or {})
     for name in first:
         if name in second:
             yield from _differences(name, live, first[name], exported, second[name])
@@ -61,13 +68,20 @@ def passed_on(live: Analysis) -> set[str]:
     return {name for name in live.layers if not any(path == name or path.startswith(f"{name}.") for path in inside)}
 
 
-def _layers(analysis: Analysis) -> Iterator[tuple[str, list[int]]]:
-    """Module calls, and the ops of what they returned, in an order that both have."""
+def _layers(analysis: Analysis, known_as: Mapping[str, str]) -> dict[str, list[int]]:
+    """Module calls, and the ops of what they returned. Calls of one module are counted anew, in the order they finish."""
     found: dict[str, list[int]] = {}
     for name, index in analysis.graph.layers.items():
         path, _, at = name.rpartition(":")
         found.setdefault(path if path and at.isdigit() else name, []).append(index)
-    yield from found.items()
+    calls: Counter[str] = Counter()
+    counted = {}
+    for name, ops in found.items():
+        path = name.partition("#")[0]
+        path = known_as.get(path, path)
+        calls[path] += 1
+        counted[path if calls[path] == 1 else f"{path}#{calls[path]}"] = ops
+    return counted
 
 
 def _differences(name: str, live: Analysis, ours: Sequence[int], exported: Analysis, theirs: Sequence[int]) -> Iterator[str]:
@@ -79,7 +93,7 @@ def _differences(name: str, live: Analysis, ours: Sequence[int], exported: Analy
         fields = _fields(exported, index)
         twin = next((f for f in left if not list(_unlike(name, f, fields))), None)
         if twin is None:
-            yield f"{name}: no live output is like {exported.ops[index]} of the exported program, of shape {exported.graph.ops[index].shape}"
+            yield f"{name}: no live output is like the exported {exported.ops[index]}, of shape {exported.graph.ops[index].shape}"
         else:
             left.remove(twin)
 

@@ -419,7 +419,7 @@ def test_status_4_incomplete_under_strict(folder: Path, tmp_path: Path) -> None:
 def test_faults_of_isopter_are_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even what should never happen has no traceback, unless it is asked for."""
 
-    def fail(spec: str) -> object:
+    def fail(*args: object) -> object:
         raise ZeroDivisionError("never\nhappens")
 
     monkeypatch.setattr("isopter.capture.load.load_model", fail)

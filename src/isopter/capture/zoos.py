@@ -76,10 +76,12 @@ def _torchvision(package: ModuleType, name: str, pretrained: bool) -> Any:
     known = models.list_models()
     if name not in known:
         raise _unknown("torchvision", name, known)
-    takes = inspect.signature(models.get_model_builder(name)).parameters
-    options: dict[str, Any] = {"weights": "DEFAULT"} if pretrained else {"weights": None, "weights_backbone": None, "init_weights": False}
-    taken = {k: v for k, v in options.items() if k == "weights" or k in takes}
-    model = user_code(lambda: models.get_model(name, **taken), f"building torchvision:{name}")
+    options: dict[str, Any] = {"weights": "DEFAULT" if pretrained else None}
+    if not pretrained and "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
+        options["weights_backbone"] = None
+    if not pretrained and name.endswith(("googlenet", "inception_v3")):  # they take minutes over it, or warn
+        options["init_weights"] = False
+    model = user_code(lambda: models.get_model(name, **options), f"building torchvision:{name}")
     if name not in models.list_models(module=models.detection):
         return model
     from isopter.capture.torch.dense import up_to_boxes

@@ -33,7 +33,7 @@ def analysis_of(
     if not isinstance(loaded, Analysis):
         with user_code():
             return analyze(loaded, **input_of(size, model, loaded), axes=axes_of(axes), training=training, strict=strict)
-    given = [n for n, value in (("-i", size), ("--axes", axes), ("--training", training), ("--pretrained", pretrained)) if value]
+    given = [name for name, value in (("-i", size), ("--axes", axes), ("--training", training)) if value]
     if given:
         raise UsageError(f"{model} is a saved analysis, made for one input: {', '.join(given)} cannot change it. Name the model itself.")
     opaque = [str(issue) for issue in loaded.issues if issue.what.startswith("No rule")]
@@ -49,6 +49,8 @@ def loaded_model(model: str, pretrained: bool = False) -> object:
     if model.strip().lower().endswith(".json") and "," not in model:
         from isopter.analysis import load
 
+        if pretrained:
+            raise UsageError(f"{model} is a saved analysis, and has no weights: --pretrained is for torchvision:NAME and timm:NAME.")
         return load(existing(model.strip()))
     with user_code():
         return load_model(model, pretrained)

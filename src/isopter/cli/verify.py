@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from isopter.cli.common import as_json, axes_of, input_of, loaded_model, user_code, write
 from isopter.errors import UsageError
@@ -26,7 +27,7 @@ def run(
 
     loaded = loaded_model(model, pretrained)
     if not is_torch(loaded):
-        what = "a layer text" if isinstance(loaded, str) else "a saved analysis or program"
+        what = "a layer text" if isinstance(loaded, str) else "an exported program" if isinstance(loaded, Path) else "a saved analysis"
         raise UsageError(f"verify runs the model itself, and {what} cannot be run. Expected file.py:Net or pkg.module:factory.")
     with user_code():
         found = verify(
