@@ -20,8 +20,9 @@ def disagreements(model: nn.Module, inputs: Any, *, decompose: bool = True) -> l
     """What the live module and its exported program say differently, one line each; empty if nothing.
 
     `inputs`: the arguments of the model, a tensor or a tuple. Compared for every module call that both know: size, stride and
-    start, the boxes of all units, and exactness. Lines are ``NAME: WHAT live VALUE, exported VALUE``, or ``only live: NAMES`` and
-    ``only exported: NAMES``. `decompose`: export without views and writes in place, which is the more different of two recordings.
+    start, the boxes of all units, exactness and context. Lines are ``NAME: WHAT live VALUE, exported VALUE``, or ``only live:
+    NAMES`` and ``only exported: NAMES`` (modules that compute nothing are left out: see `passed_on`). `decompose`: export
+    without views and writes in place, which is the more different of two recordings.
     """
     live, exported = both(model, inputs, decompose=decompose)
     return list(compare(live, exported, aliases(model)))
@@ -56,7 +57,9 @@ def compare(live: Analysis, exported: Analysis, known_as: Mapping[str, str] | No
     for name in first:
         if name in second:
             yield from _differences(name, live, first[name], exported, second[name])
-    for who, names in (("live", [n for n in first if n not in second]), ("exported", [n for n in second if n not in first])):
+    unseen = passed_on(live)
+    ours, theirs = [n for n in first if n not in second and n not in unseen], [n for n in second if n not in first]
+    for who, names in (("live", ours), ("exported", theirs)):
         if names:
             yield f"only {who}: {', '.join(names)}"
 

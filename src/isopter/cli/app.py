@@ -75,7 +75,9 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 _model = click.argument("model")
-_input = click.option("-i", "--input", "size", metavar="SIZE", help="Shape of the input, such as 1x3x224x224 (the default).")
+_input = click.option(
+    "-i", "--input", "size", metavar="SIZE", help="Shape of the input (default: what the model is made for, else 1x3x224x224)."
+)
 _pretrained = click.option("--pretrained", is_flag=True, help="Trained weights for torchvision:NAME and timm:NAME; downloads them.")
 _training = click.option("--training", is_flag=True, help="Fields under training-mode normalisation.")
 _axes = click.option("--axes", metavar="AXES", help="Which axes of the input are space: letters for the last ones (hw) or indices (2,3).")

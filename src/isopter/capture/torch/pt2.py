@@ -24,6 +24,9 @@ from isopter.errors import CaptureError, UsageError
 SCHEMA = 8
 """Major version of the files this reads."""
 
+LONGEST = 2**40
+"""No axis of a tensor is longer: a larger number is damage."""
+
 _OPERATORS = frozenset("getitem add sub mul floordiv truediv mod neg eq ne lt le gt ge and_ or_ not_".split())
 _SYMBOLIC = frozenset("sym_max sym_min sym_int sym_float sym_not sym_ite".split())
 _NAMESPACES = ("aten", "prims", "torchvision")
@@ -96,7 +99,13 @@ class _Archive:
 
 
 def _numbers(items: Any) -> list[int]:
-    return [item["as_int"] for item in items]
+    return [_length(item["as_int"]) for item in items]
+
+
+def _length(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= LONGEST:
+        raise ValueError(f"{value!r} is no length of a tensor")
+    return value
 
 
 def _program(archive: _Archive) -> Program:
@@ -129,7 +138,7 @@ def _program(archive: _Archive) -> Program:
     steps: list[Step] = []
     results = _walk(graph, {name: Ref(name) for name in (*values, *inputs)}, "", steps)
     kinds = [_only(spec)[0] for spec in signature["output_specs"]]
-    call = next(c for c in whole["graph_module"]["module_call_graph"] if not c["fqn"])
+    (call, *_) = (c for c in whole["graph_module"]["module_call_graph"] if not c["fqn"])
     return Program(
         name=_name(graph),
         steps=tuple(steps),
@@ -158,10 +167,11 @@ def _axes(meta: Mapping[str, Any], ranges: Mapping[str, Any]) -> tuple[tuple[Siz
 
 def _axis(kind: str, value: Any, ranges: Mapping[str, Any]) -> Size:
     if kind == "as_int":
-        return Size(value, value, value)
+        return Size(_length(value), value, value)
     symbol = re.fullmatch(r"Symbol\('(\w+)'.*\)|(\w+)", value["expr_str"])
     allowed = ranges.get((symbol[1] or symbol[2]) if symbol else "") or {"min_val": 0, "max_val": None}
-    return Size((value["hint"] or {}).get("as_int"), allowed["min_val"] or 0, allowed["max_val"])
+    hint, low, high = (value["hint"] or {}).get("as_int"), allowed["min_val"] or 0, allowed["max_val"]
+    return Size(None if hint is None else _length(hint), _length(low), None if high is None else min(high, LONGEST))
 
 
 def _walk(graph: Mapping[str, Any], bound: Mapping[str, Any], prefix: str, steps: list[Step]) -> list[Any]:
