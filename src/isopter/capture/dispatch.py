@@ -46,7 +46,7 @@ def is_torch(model: Any) -> bool:
 
 def _program(model: Any) -> Program | None:
     """The program in a .pt2 file, or of an ExportedProgram; None for anything else."""
-    if isinstance(model, str | Path) and str(model).lower().endswith(".pt2") and "," not in str(model):
+    if isinstance(model, str | Path) and str(model).lower().endswith(".pt2") and not (isinstance(model, str) and "," in model):
         try:
             import torch  # noqa: F401
         except ModuleNotFoundError:
