@@ -204,8 +204,7 @@ def test_graph_modules() -> None:
     exported = torch.export.export(plain(), (torch.rand(SIZE),))
     same(exported.module())
     assert ip.analyze(exported.module(), SIZE)["0"].size == (3, 3)
-    with pytest.raises(ip.UsageError, match=r"Pass its \.module\(\)"):
-        ip.analyze(exported, SIZE)
+    assert ip.analyze(exported)["0"].size == (3, 3)
 
 
 FUNCTORCH: dict[str, Run] = {
