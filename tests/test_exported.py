@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 import isopter as ip
 from isopter.cli.app import cli
-from second_opinion import aliases, both, compare, disagreements
 from zoos import installed
+
+from zoo.second_opinion import aliases, both, compare, disagreements
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-import torch
 
-_KEPT: list[torch.library.Library] = []
+from zoo.setting import declare_operators
 
 
 def installed(name: str) -> ModuleType:
-    """The package, or the test is skipped. Built for another PyTorch, torchvision lacks operators whose schema it needs."""
-    if not _KEPT:
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEPT.append(library)
+    """The package, or the test is skipped."""
+    declare_operators()
     return pytest.importorskip(name)

@@ -35,6 +35,8 @@ def declare_operators() -> None:
     global _library
     try:
         import torchvision  # noqa: F401
+    except ImportError:
+        return
     except RuntimeError:
         _library = torch.library.Library("torchvision", "FRAGMENT")
         for schema in SCHEMAS:

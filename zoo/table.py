@@ -17,6 +17,8 @@ def failures(records: list[Record]) -> list[str]:
             lines.append(f"{name}: {record['stage']}: {record['error']}")
         elif record.get("missed") or record.get("excess"):
             lines.append(f"{name}: {'; '.join(record['wrong'])}")
+        elif record.get("unlike"):
+            lines.append(f"{name}: the exported program says otherwise: {'; '.join(record['unlike'])}")
         elif record["convolutional"] and not record["exact"]:
             lines.append(f"{name}: not exact: {'; '.join(record['issues'])}")
     return lines

@@ -19,6 +19,7 @@ from isopter import Analysis
 from isopter.capture.dispatch import to_graph
 from zoo.catalogue import catalogue
 from zoo.entry import Entry
+from zoo.second_opinion import aliases, compare
 from zoo.setting import without_drawing
 
 UNITS = 4
@@ -64,9 +65,11 @@ def _fill(record: dict[str, Any], entry: Entry) -> None:
     record["analysis_s"] = round(time.process_time() - start, 3)
     record |= _answers(analysis, rows)
 
-    record["stage"] = "proof"
     if entry.proved:
+        record["stage"] = "proof"
         record |= _proof(model, given, inputs)
+        record["stage"] = "second opinion"
+        record |= _second_opinion(model, inputs, analysis)
     del record["stage"]
 
 
@@ -97,6 +100,24 @@ def _proof(model: nn.Module, given: dict[str, Any], inputs: Any) -> dict[str, An
         "excess": result.excess,
         "wrong": wrong[:8],
         "proof_s": round(time.process_time() - start, 3),
+    }
+
+
+def _second_opinion(model: nn.Module, inputs: Any, live: Analysis) -> dict[str, Any]:
+    """Whether the program that torch.export makes of the network has the same fields, module by module; export may fail."""
+    start = time.process_time()
+    try:
+        args = (torch.zeros(inputs),) if _is_size(inputs) else tuple(inputs) if not isinstance(inputs, dict) else ()
+        named = inputs if isinstance(inputs, dict) else None
+        with torch.no_grad():
+            program = torch.export.export(model, args, named, strict=False).run_decompositions({})
+    except Exception as error:
+        return {"not_exported": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"}
+    lines = list(compare(live, isopter.analyze(program), aliases(model)))
+    return {
+        "unlike": [line for line in lines if not line.startswith("only ")][:8],
+        "only": [line for line in lines if line.startswith("only ")],
+        "second_s": round(time.process_time() - start, 3),
     }
 
 

@@ -9,7 +9,9 @@ import monai.networks.nets as nets
 
 from zoo.entry import Entry
 
-ATTENTION = {"UNETR", "SwinUNETR", "ViT", "ViTAutoEnc", "DiffusionModelUNet", "AutoencoderKL", "MaskedAutoEncoderViT", "SPADEAutoencoderKL"}
+BY_VALUE_OR_ATTENTION = {"UNETR", "SwinUNETR", "ViT", "ViTAutoEnc", "DiffusionModelUNet", "AutoencoderKL", "MaskedAutoEncoderViT", "SPADEAutoencoderKL",
+                           "VQVAE", "Quicknat"}  # fmt: skip
+"""Networks that attend, or pick positions by value (a codebook, unpooling)."""
 SAMPLE = {"UNet-3d", "DynUNet-3d", "SegResNet-3d", "HighResNet-3d", "AttentionUnet-2d", "BasicUNetPlusPlus-2d"}
 
 
@@ -26,7 +28,7 @@ def entries() -> Iterator[Entry]:
                 name,
                 variant,
                 lambda name=name, options=options, size=size: (getattr(nets, name)(**options), size),
-                name not in ATTENTION,
+                name not in BY_VALUE_OR_ATTENTION,
                 variant in SAMPLE,
             )
 

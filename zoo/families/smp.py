@@ -31,10 +31,11 @@ def entries() -> Iterator[Entry]:
 
 def refused(decoder: type, encoder: str) -> bool:
     """Pairs that the library itself does not build."""
-    name = decoder.__name__
-    return (encoder == "mit_b0" and name in ("DeepLabV3", "DeepLabV3Plus", "Linknet", "UnetPlusPlus", "PAN")) or (
-        encoder == "tu-convnext_tiny"
-        and name in ("DeepLabV3", "DeepLabV3Plus", "PAN", "Unet", "UnetPlusPlus", "MAnet", "Linknet", "PSPNet")
+    dilated = decoder.__name__ in ("DeepLabV3", "DeepLabV3Plus", "PAN")
+    return (
+        (encoder in ("mit_b0", "densenet121") and dilated)
+        or (encoder == "mit_b0" and decoder.__name__ in ("Linknet", "UnetPlusPlus"))
+        or (encoder == "tu-convnext_tiny" and decoder.__name__ not in ("FPN", "UPerNet", "Segformer"))
     )
 
 
