@@ -155,6 +155,15 @@ def test_results_pickle_and_are_small() -> None:
     assert b["conv"].region((5, 5)).lo == a["conv"].region((5, 5)).lo and len(text) < 20_000
 
 
+def test_regions_of_a_volume_are_views() -> None:
+    """All units of a 2048^3 map, of which no array of that size is ever made (each would be 64 GiB)."""
+    lo, hi = ip.analyze("conv 3 p1, pool 2 s2, upsample 2", (1, 1, 2048, 2048, 2048))["up1"].regions()
+    for axis, (low, high) in enumerate(zip(lo, hi, strict=True)):
+        assert low.shape == high.shape == (2048,) * 3
+        unit = tuple(5 if a == axis else 1000 for a in range(3))
+        assert (low[unit], high[unit]) == (3, 7)
+
+
 @pytest.mark.parametrize("channels", [2, 64])
 def test_regions_do_not_grow_with_channels(channels: int) -> None:
     net = nn.Sequential(*(nn.Conv2d(channels if k else 1, channels, 3, padding=1) for k in range(6)))

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from isopter.errors import UsageError
 from isopter.fields import support as walk
 from isopter.fields.extent import Extent, NoPlane, Progression, Unbounded
-from isopter.fields.regions import Boxes
 from isopter.reads.relation import Exactness
 from isopter.reads.scatter import Bools
 
@@ -215,20 +214,18 @@ class Field:
     # ---- at this input size --------------------------------------------------------------------------------------
 
     def regions(self, *, context: bool = False) -> tuple[tuple[Ints, ...], tuple[Ints, ...]]:
-        """All units: (lo, hi), each one array per space axis, of shape `units`. Nothing read: lo == hi == 0."""
+        """All units: (lo, hi), each one array per space axis, of shape `units`. Nothing read: lo == hi == 0.
+
+        The arrays are read-only views that hold one number where units agree, so they cost little even for a volume.
+        """
         boxes = self._walks.boxes(self._op, context)
-        lo, hi = self._over_units(boxes)
+        others = tuple(a for a in range(len(self.shape)) if a not in self.unit_axes)
+        lo, hi = [a.min(axis=others) for a in boxes.lo], [a.max(axis=others) for a in boxes.hi]
         empty = [low >= h for low, h in zip(lo, hi, strict=True)]
         return (
-            tuple(np.where(e, 0, low) for e, low in zip(empty, lo, strict=True)),
-            tuple(np.where(e, 0, h) for e, h in zip(empty, hi, strict=True)),
+            tuple(np.broadcast_to(np.where(e, 0, low), self.units) for e, low in zip(empty, lo, strict=True)),
+            tuple(np.broadcast_to(np.where(e, 0, h), self.units) for e, h in zip(empty, hi, strict=True)),
         )
-
-    def _over_units(self, boxes: Boxes) -> tuple[list[Ints], list[Ints]]:
-        others = tuple(a for a in range(len(self.shape)) if a not in self.unit_axes)
-        lo = [np.broadcast_to(a.min(axis=others), self.units) for a in boxes.lo]
-        hi = [np.broadcast_to(a.max(axis=others), self.units) for a in boxes.hi]
-        return lo, hi
 
     def region(self, unit: Sequence[int], *, context: bool = False) -> Region:
         """The box of input pixels that one unit reads (all its channels together).
