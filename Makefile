@@ -14,7 +14,7 @@ help:
 	@echo "make lint       ruff"
 	@echo "make types      mypy"
 	@echo "make test-full  the long tests too: 2,000 random networks"
-	@echo "make bench      timings, written to benchmarks/results.md"
+	@echo "make bench      other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
 	@echo "make clean      remove .venv and caches"
 
 demo: $(VENV)/.installed
@@ -34,7 +34,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy
 
 bench: $(VENV)/.installed-bench
-	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -53,6 +53,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $(VENV)/.installed $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed
-	$(PIP) "torchlens==2.36.*"
-	@touch $@
+$(VENV)/.installed-bench: pyproject.toml constraints.txt benchmarks/peers.py | $(BIN)/python
+	$(PIP) -e ".[bench]"
+	$(BIN)/python benchmarks/peers.py $(VENV)/peers
+	@touch $(VENV)/.installed $@
