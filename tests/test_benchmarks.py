@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import flood
 import measure
 import page
