@@ -119,9 +119,9 @@ def race() -> dict[str, Any]:
     x = torch.rand(shape)
     isopter(net, shape)
     tasks: dict[str, Callable[[], object]] = {"isopter": lambda: isopter(net, shape), "torchlens": lambda: torchlens(net, shape)}
-    seconds = interleaved(tasks, 5, budget=120)
+    seconds = interleaved(tasks, 5, budget=60)
     tasks = {"isopter again": tasks["isopter"]} | {f"probe {k}": lambda layer=layer: probe(net, layer, x) for k, layer in enumerate(sample)}
-    seconds |= interleaved(tasks, 3, budget=120)
+    seconds |= interleaved(tasks, 3, budget=60)
     return {"seconds": seconds, "layers": len(probes), "sampled": len(sample), "ops": len(capture(net, shape).ops) - 1}
 
 

@@ -46,7 +46,7 @@ MEMORY = (
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a few networks, small sizes: a minute, to see that all of it runs")
+    parser.add_argument("--quick", action="store_true", help="a few networks, small sizes: a few minutes, to see that all of it runs")
     parser.add_argument("--page", type=Path, help="where the tables go (default docs/benchmarks.md; with --quick only the terminal)")
     parser.add_argument("--from", dest="source", type=Path, help="write the page from this earlier measurement")
     options = parser.parse_args()
@@ -74,7 +74,9 @@ def measure(measured: dict[str, Any], quick: bool) -> None:
 
     def step(label: str, *arguments: str, timeout: float = 180, **options: Any) -> dict[str, Any]:
         print(f"{time.monotonic() - began:6.0f} s  {label}", file=sys.stderr, flush=True)
-        return job(*arguments, timeout=timeout, **options)
+        result = job(*arguments, timeout=timeout, **options)
+        measured["minutes"] = (time.monotonic() - began) / 60
+        return result
 
     measured["stages"] = {
         f"{name} at {pixels}": step(f"stages of {name}", "stages", name, pixels, "3" if quick else "9")
@@ -94,7 +96,6 @@ def measure(measured: dict[str, Any], quick: bool) -> None:
         truths = list(together.map(lambda name: step(f"{name}: truth", "truth", name, timeout=600), names))
     for name, true in zip(names, truths, strict=True):
         measured["peers"][name] = {"truth": true, **compare(name, true, step)}
-    measured["minutes"] = (time.monotonic() - began) / 60
 
 
 def compare(name: str, true: dict[str, Any], step: Any) -> dict[str, Any]:
