@@ -82,7 +82,7 @@ def measure(measured: dict[str, Any], quick: bool) -> None:
         f"{name} at {pixels}": step(f"stages of {name}", "stages", name, pixels, "3" if quick else "9")
         for name, pixels in (("resnet50", "224"), ("resnet152", "512"))
     }
-    measured["race"] = step("race", "race", path=FOLDER / LENS.folder)
+    measured["race"] = step("race", "race", timeout=600, path=FOLDER / LENS.folder)
     measured["memory"] = {what: step(f"memory: {what}", "memory", what) for what in MEMORY}
     measured["volume"] = step("volume", "volume", "64" if quick else "256")
     measured["support"] = {n: step(f"support at {n}", "support", n) for n in ("512", "2048", "8192")}
