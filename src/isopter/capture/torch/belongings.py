@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
@@ -37,13 +36,15 @@ _GENERATORS = (torch.Generator, random.Random, np.random.Generator, np.random.Ra
 class Belongings:
     """Everything reachable from a model, each thing once, sorted by what it is.
 
-    `stores` are the containers and objects with attributes; `outside` the ids of those that only functions and hooks reach.
+    `stores` are the containers and objects with attributes, `empty` the containers with nothing in them; `outside` the ids of those
+    that only functions and hooks reach.
     """
 
     def __init__(self, model: nn.Module, hooks: bool = False) -> None:
         self.modules: list[nn.Module] = []
         self.tensors: list[Tensor] = []
         self.stores: list[Any] = []
+        self.empty: list[Any] = []
         self.outside: set[int] = set()
         self.functions: list[types.FunctionType] = []
         self.generators: list[Any] = []
@@ -64,7 +65,12 @@ class Belongings:
                 continue
             self._seen.add(id(item))
             self._alive.append(item)
-            todo.extend(self._sort(item, inside))
+            if isinstance(item, _CONTAINERS) and not item:  # most of what a module holds
+                self.empty.append(item)
+                if not inside:
+                    self.outside.add(id(item))
+            else:
+                todo.extend(self._sort(item, inside))
 
     def _sort(self, item: Any, inside: bool) -> list[Any]:
         """Note what `item` is, and return what it holds."""
@@ -129,19 +135,16 @@ def untouched(model: nn.Module, training: bool | None = None) -> Iterator[list[T
     stores = [(s, _contents(s)) for s in before.stores]
     leaves = [(t, t.requires_grad, t.grad) for t in before.tensors if t.is_leaf]
     states = [(g, _state(g)) for g in before.generators]
-    versions = contextlib.ExitStack()
-    for tensor in before.tensors:
-        if not (
-            is_lazy(tensor) or tensor.is_inference()
-        ):  # a write that went to a copy still counts as one, and would stop a backward pass
-            versions.enter_context(_unsafe_preserve_version_counter(tensor))
+    # A write that went to a copy still counts as one, and would stop a backward pass.
+    counted = tuple(t for t in before.tensors if not (is_lazy(t) or t.is_inference()))
+    versions = tuple(t._version for t in counted)
     try:
         if training is not None:
             for module in model.modules():
                 module.training = training
         yield before.tensors
     finally:
-        versions.close()
+        torch._C._autograd._unsafe_set_version_counter(counted, versions)
         for module, kind, attributes, was in kinds:
             if module.__class__ is not kind:
                 module.__class__ = kind
@@ -150,6 +153,9 @@ def untouched(model: nn.Module, training: bool | None = None) -> Iterator[list[T
                 vars(module).update(attributes)
             if was is not None and module.training is not was:
                 module.training = was
+        for empty in before.empty:
+            if empty and (id(empty) not in before.outside or any(id(t) not in known for t in tensors_in(empty))):
+                empty.clear()
         for store, contents in stores:
             if id(store) not in before.outside or any(id(t) not in known for t in tensors_in(store)):
                 _put_back(store, contents)
