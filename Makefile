@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 
-.PHONY: help demo test test-full lint types bench clean
+.PHONY: help demo test test-full lint types zoo zoo-sample bench clean
 
 help:
 	@echo "make demo       the receptive field of every layer of ResNet-50, then the proof"
@@ -14,6 +14,8 @@ help:
 	@echo "make lint       ruff"
 	@echo "make types      mypy"
 	@echo "make test-full  the long tests too: 2,000 random networks"
+	@echo "make zoo        1,700 networks of eight libraries captured, analysed, proved; an hour or two, goes on where it stopped"
+	@echo "make zoo-sample one network of each kind, minutes"
 	@echo "make bench      other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
 	@echo "make clean      remove .venv and caches"
 
@@ -33,6 +35,12 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/python -m mypy
 
+zoo: $(VENV)/.installed-zoo
+	$(BIN)/python -m zoo run; code=$$?; $(BIN)/python -m zoo table && exit $$code
+
+zoo-sample: $(VENV)/.installed-zoo
+	$(BIN)/python -m zoo run --sample --fresh --records out/zoo-sample.jsonl
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
 
@@ -51,6 +59,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
+	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-zoo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[zoo]"
 	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-bench: pyproject.toml constraints.txt benchmarks/peers.py | $(BIN)/python

@@ -15,12 +15,11 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from torch import Tensor, nn
+from zoo.second_opinion import aliases, both, compare, disagreements
 
 import isopter as ip
 from isopter.cli.app import cli
 from zoos import installed
-
-from zoo.second_opinion import aliases, both, compare, disagreements
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import torch
 
 from zoo.catalogue import catalogue
 from zoo.run import read, run
@@ -19,7 +20,7 @@ PAGE = ROOT / "docs" / "zoo.md"
 
 @click.group(help=__doc__)
 def main() -> None:
-    pass
+    """The commands."""
 
 
 @main.command("run")
@@ -31,12 +32,10 @@ def main() -> None:
 def run_(patterns: tuple[str, ...], sample: bool, workers: int, fresh: bool, records: Path) -> None:
     """Try networks whose names match PATTERNS (such as timm:resnet*; default all), and go on where an earlier run stopped.
 
-    Exit code 1 if a network that was asked for is not captured, or an answer does not hold.
+    Exit code 1 if a network that was asked for is not captured, or an answer does not hold, or a library is missing.
     """
     entries, versions = catalogue()
-    for library, version in versions.items():
-        if version.startswith("left out"):
-            click.echo(f"{library} {version}", err=True)
+    missing = [f"{library} {version}" for library, version in versions.items() if version.startswith("left out")]
     wanted = [
         name for name, entry in entries.items()
         if (entry.sample or not sample) and (not patterns or any(fnmatch.fnmatchcase(name, p) for p in patterns))
@@ -46,7 +45,7 @@ def run_(patterns: tuple[str, ...], sample: bool, workers: int, fresh: bool, rec
     known = {} if fresh else read(records)
     run([n for n in wanted if n not in known or failures([known[n]])], records, workers=workers)
     found = read(records)
-    bad = failures([found[n] for n in wanted])
+    bad = missing * (not patterns) + failures(found[n] for n in wanted)
     click.echo(f"{len(wanted)} networks, {len(bad)} with something wrong")
     for line in bad:
         click.echo(f"  {line}")
@@ -57,7 +56,8 @@ def run_(patterns: tuple[str, ...], sample: bool, workers: int, fresh: bool, rec
 @click.option("--records", type=click.Path(path_type=Path, exists=True), default=RECORDS)
 def table(records: Path) -> None:
     """Write docs/zoo.md from the records."""
-    write(list(read(records).values()), catalogue()[1], PAGE)
+    entries, versions = catalogue()
+    write([r for name, r in read(records).items() if name in entries], versions, torch.__version__, PAGE)
     click.echo(f"{PAGE.relative_to(ROOT)} written")
 
 

@@ -117,6 +117,8 @@ def _unlike(name: str, ours: list[Field | None], theirs: list[Field | None]) -> 
 
 
 def _unlike_fields(name: str, ours: Field, theirs: Field) -> Iterator[str]:
+    if "exact" not in (ours.exactness, theirs.exactness):  # two bounds, each true
+        return
     for what in ("shape", "size", "stride", "start", "exactness", "context"):
         a, b = getattr(ours, what), getattr(theirs, what)
         if a != b:

@@ -25,7 +25,7 @@ from zoo.setting import without_drawing
 UNITS = 4
 """Pixels to change per network."""
 
-PATIENCE = 15.0
+PATIENCE = 6.0
 """Seconds of forward passes that a proof may cost; a network that would take longer is traced but not proved."""
 
 PASSES = 8

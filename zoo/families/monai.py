@@ -9,8 +9,9 @@ import monai.networks.nets as nets
 
 from zoo.entry import Entry
 
-BY_VALUE_OR_ATTENTION = {"UNETR", "SwinUNETR", "ViT", "ViTAutoEnc", "DiffusionModelUNet", "AutoencoderKL", "MaskedAutoEncoderViT", "SPADEAutoencoderKL",
-                           "VQVAE", "Quicknat"}  # fmt: skip
+BY_VALUE_OR_ATTENTION = frozenset(
+    "UNETR SwinUNETR ViT ViTAutoEnc DiffusionModelUNet AutoencoderKL MaskedAutoEncoderViT SPADEAutoencoderKL VQVAE Quicknat".split()
+)
 """Networks that attend, or pick positions by value (a codebook, unpooling)."""
 SAMPLE = {"UNet-3d", "DynUNet-3d", "SegResNet-3d", "HighResNet-3d", "AttentionUnet-2d", "BasicUNetPlusPlus-2d"}
 

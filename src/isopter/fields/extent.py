@@ -22,7 +22,7 @@ from isopter.fields.regions import EMPTY
 from isopter.graph import Shape
 from isopter.reads.axis import NOTHING, AxisMap, Ints, Periodic, Same, Whole
 from isopter.reads.gather import collapse, gather_axis
-from isopter.reads.relation import Link, Regroup, Table
+from isopter.reads.relation import Link, Listed, Regroup
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,7 +96,7 @@ def _through(value: Extent, edge: Edge, plan: Plan) -> Extent:
         return Unbounded() if shape_in[value.carrier] > 1 or relation.summary else NoPlane(f"{name} broadcasts space")
     if isinstance(link.map, Whole):
         return Unbounded()
-    if isinstance(link.map, Table):
+    if isinstance(link.map, Listed):
         return NoPlane(f"{name} gathers positions of space")
     plane = None if isinstance(link.map, Regroup) else link.map.plane
     if plane is None and not isinstance(link.map, Regroup):
@@ -154,7 +154,7 @@ def _gather(
                 values, jump = found
             else:
                 values = _regroup_static(values, at, sizes_in, sizes_out)
-        elif isinstance(link.map, Table):
+        elif isinstance(link.map, Listed):
             if any(values.shape[at + k] > 1 for k in range(len(sizes_in))):
                 return None, jump
             values = values.reshape(values.shape[:at] + (1,) * len(sizes_out) + values.shape[at + len(sizes_in) :])

@@ -220,7 +220,7 @@ class Field:
         """
         boxes = self._walks.boxes(self._op, context)
         others = tuple(a for a in range(len(self.shape)) if a not in self.unit_axes)
-        lo, hi = [a.min(axis=others) for a in boxes.lo], [a.max(axis=others) for a in boxes.hi]
+        lo, hi = boxes.over(others)
         empty = [low >= h for low, h in zip(lo, hi, strict=True)]
         return (
             tuple(np.broadcast_to(np.where(e, 0, low), self.units) for e, low in zip(empty, lo, strict=True)),
@@ -233,15 +233,7 @@ class Field:
         `unit` is a 0-based index along `unit_axes`. Raises UsageError if it is out of range.
         """
         index = self._checked(unit)
-        boxes = self._walks.boxes(self._op, context)
-        lo, hi = [], []
-        for low, high in zip(boxes.lo, boxes.hi, strict=True):
-            at = tuple(index[self.unit_axes.index(a)] if a in self.unit_axes and low.shape[a] > 1 else slice(None) for a in range(low.ndim))
-            lo.append(int(low[at].min()))
-            at = tuple(
-                index[self.unit_axes.index(a)] if a in self.unit_axes and high.shape[a] > 1 else slice(None) for a in range(high.ndim)
-            )
-            hi.append(int(high[at].max()))
+        lo, hi = self._walks.boxes(self._op, context).at(dict(zip(self.unit_axes, index, strict=True)))
         if any(low >= high for low, high in zip(lo, hi, strict=True)):
             lo, hi = [0] * len(lo), [0] * len(hi)
         return Region(tuple(lo), tuple(hi), None if context and self.context else self._unclipped(index), index, self.name)

@@ -14,7 +14,7 @@ from isopter.fields.extent import Progression
 from isopter.fields.plan import Edge
 from isopter.fields.walks import Walks
 from isopter.reads.axis import NOTHING
-from isopter.reads.relation import Regroup, Table
+from isopter.reads.relation import Listed, Regroup
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _growth(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
     link = edge.relation.link_in(extent.carrier)
     if link is None:
         return None
-    if isinstance(link.map, Regroup | Table):
+    if isinstance(link.map, Regroup | Listed):
         return Fraction(0)
     plane = link.map.plane
     if plane is None:

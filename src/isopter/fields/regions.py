@@ -9,7 +9,7 @@ length n instead of one of n * n. Terms are joined where that makes nothing larg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -32,15 +32,28 @@ class Boxes:
     lo_terms: tuple[Terms, ...]
     hi_terms: tuple[Terms, ...]
 
-    @property
-    def lo(self) -> tuple[Ints, ...]:
-        """Per space axis the lowest position read."""
-        return tuple(reduce(np.minimum, terms) for terms in self.lo_terms)
+    def over(self, others: tuple[int, ...]) -> tuple[list[Ints], list[Ints]]:
+        """Per space axis lo and hi, taken together along the axes `others`, which are dropped."""
+        return (
+            [reduce(np.minimum, (term.min(axis=others) for term in terms)) for terms in self.lo_terms],
+            [reduce(np.maximum, (term.max(axis=others) for term in terms)) for terms in self.hi_terms],
+        )
+
+    def at(self, index: Mapping[int, int]) -> tuple[list[int], list[int]]:
+        """Per space axis lo and hi of the positions with these indices along these axes."""
+
+        def part(term: Ints) -> Ints:
+            return term[tuple(index[a] if a in index and n > 1 else slice(None) for a, n in enumerate(term.shape))]
+
+        return (
+            [min(int(part(term).min()) for term in terms) for terms in self.lo_terms],
+            [max(int(part(term).max()) for term in terms) for terms in self.hi_terms],
+        )
 
     @property
-    def hi(self) -> tuple[Ints, ...]:
-        """Per space axis the highest position read, plus 1."""
-        return tuple(reduce(np.maximum, terms) for terms in self.hi_terms)
+    def empty(self) -> bool:
+        """Whether nothing is read anywhere."""
+        return all((term >= EMPTY).all() for terms in self.lo_terms for term in terms)
 
 
 def regions(plan: Plan, context: bool) -> list[Boxes | None]:

@@ -9,7 +9,7 @@ from isopter.fields.extent import Extent, Progression, extents
 from isopter.fields.plan import Plan
 from isopter.fields.regions import Boxes, regions
 from isopter.graph import Graph
-from isopter.reads.relation import Regroup, Table
+from isopter.reads.relation import Listed, Regroup
 from isopter.reads.scatter import Bools
 
 
@@ -41,7 +41,7 @@ class Walks:
         if not self.plan.context[op]:
             return False
         boxes = self._local[op]
-        return context or boxes is None or all((lo >= hi).all() for lo, hi in zip(boxes.lo, boxes.hi, strict=True))
+        return context or boxes is None or boxes.empty
 
     def boxes(self, op: int, context: bool) -> Boxes:
         """Regions of every unit of `op`."""
@@ -66,7 +66,7 @@ class Walks:
         for target in range(len(found)):
             for edge in plan.incoming(target, context=False):
                 space = plan.units[edge.source]
-                mixed = any(isinstance(link.map, Regroup | Table) and set(link.ins) & set(space) for link in edge.relation.links)
+                mixed = any(isinstance(link.map, Regroup | Listed) and set(link.ins) & set(space) for link in edge.relation.links)
                 found[target] |= found[edge.source] or mixed
         return found
 

@@ -7,10 +7,16 @@ one row. Positions that read nothing take the reduction's identity (`fill`).
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from isopter.graph import Shape
 from isopter.reads.axis import Array, AxisMap, Ints, Same, Span, Whole, blank_of, table_of
-from isopter.reads.relation import Regroup, Relation, Table
+from isopter.reads.relation import Masked, Regroup, Relation, Table
+
+Bools = npt.NDArray[np.bool_]
+
+CHUNK = 2_000_000
+"""Entries of a mask to write out at once."""
 
 
 def gather(relation: Relation, values: Array, shape_in: Shape, shape_out: Shape, reduce: np.ufunc, fill: object) -> Array:
@@ -31,7 +37,10 @@ def gather(relation: Relation, values: Array, shape_in: Shape, shape_out: Shape,
                 values = _regroup(values, at, sizes_in, sizes_out)
             case Table(rows):
                 values = _lookup(values, at, sizes_in, sizes_out, rows, reduce, fill)
+            case Masked(pattern):
+                values = _masked(values, at, sizes_in, sizes_out, pattern, reduce, fill)
             case axis_map:
+                assert isinstance(axis_map, AxisMap)
                 values = gather_axis(axis_map, values, at, sizes_out[0], sizes_in[0], reduce, fill)
         at += len(sizes_out)
 
@@ -129,4 +138,25 @@ def _lookup(values: Array, at: int, sizes_in: Shape, sizes_out: Shape, rows: Int
         return values.reshape(before + (1,) * len(sizes_out) + after)
     flat = np.broadcast_to(values, before + sizes_in + after).reshape((*before, -1, *after))
     found = _reduce_rows(rows, flat, at, reduce, fill).reshape(before + sizes_out + after)
+    return collapse(found, tuple(range(at, at + len(sizes_out))))
+
+
+def _masked(values: Array, at: int, sizes_in: Shape, sizes_out: Shape, pattern: Bools, reduce: np.ufunc, fill: object) -> Array:
+    """A few batch items at a time: with the mask written out, values would be as many as attention scores."""
+    before, group, after = values.shape[:at], values.shape[at : at + len(sizes_in)], values.shape[at + len(sizes_in) :]
+    reads = pattern.any(axis=-1)
+    batch, count, width = pattern.shape
+    if all(n == 1 for n in group) and reads.all():
+        return values.reshape(before + (1,) * len(sizes_out) + after)
+    flat = np.broadcast_to(values, before + sizes_in + after).reshape(*before, batch, width, *after)
+    rows = np.moveaxis(flat, (at, at + 1), (-2, -1))
+    found = np.empty((*rows.shape[:-2], batch, count), values.dtype)
+    everything = pattern.all(axis=(1, 2))
+    found[..., everything, :] = reduce.reduce(rows[..., everything, :], axis=-1, keepdims=True)
+    others = np.flatnonzero(~everything)
+    step = max(1, CHUNK // max(count * width * (rows.size // max(batch * width, 1)), 1))
+    for start in range(0, len(others), step):
+        some = others[start : start + step]
+        found[..., some, :] = reduce.reduce(np.where(pattern[some], rows[..., some, None, :], np.asarray(fill, values.dtype)), axis=-1)
+    found = np.moveaxis(found, (-2, -1), (at, at + 1)).reshape(before + sizes_out + after)
     return collapse(found, tuple(range(at, at + len(sizes_out))))

@@ -4,7 +4,7 @@ A link ties output axes to input axes by a map. Input axes that no link names ar
 names make no difference (broadcasting). So a convolution on (N, C, H, W) is
 ``Link((0,), (0,), Same()), Link((2,), (2,), Window(...)), Link((3,), (3,), Window(...))``: channels are read whole.
 
-Two maps tie groups of axes: `Regroup` (a reshape) and `Table` (an explicit list of positions).
+Three maps tie groups of axes: `Regroup` (a reshape), `Table` (an explicit list of positions) and `Masked` (a mask per batch item).
 """
 
 from __future__ import annotations
@@ -31,20 +31,53 @@ class Regroup:
     """The same elements in row-major order under another shape."""
 
 
+class Listed:
+    """Output positions read listed input positions, both counted row-major over their axes."""
+
+    __slots__ = ()
+
+    def at(self, cells: Ints) -> Ints:
+        """The input positions that each of these output positions reads, a row each; -1 reads nothing."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, eq=False, slots=True)
-class Table:
-    """Output position i (row-major over its axes) reads the input positions in ``rows[i]``; -1 reads nothing."""
+class Table(Listed):
+    """Output position i reads the input positions in ``rows[i]``; -1 reads nothing."""
 
     rows: Ints
+
+    def at(self, cells: Ints) -> Ints:
+        return self.rows[cells]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Masked(Listed):
+    """Output position (b, i) reads the input positions (b, k) for which ``pattern[b, i, k]``. The batch axes come first on either
+    side, flattened in `pattern`; attention scores that a mask per window hides."""
+
+    pattern: npt.NDArray[np.bool_]
+
+    def at(self, cells: Ints) -> Ints:
+        _, count, width = self.pattern.shape
+        rows = rows_of(self.pattern.reshape(-1, width)[cells])
+        return np.where(rows < 0, -1, rows + (cells // count * width)[:, None])
+
+
+def rows_of(pattern: npt.NDArray[np.bool_]) -> Ints:
+    """The true positions of each row of a boolean matrix, padded with -1 to the longest row."""
+    width = max(int(pattern.sum(axis=1).max(initial=0)), 1)
+    order = np.argsort(~pattern, axis=1, kind="stable")[:, :width].astype(np.int64)
+    return np.where(np.take_along_axis(pattern, order, axis=1), order, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Output axes `outs` follow input axes `ins` by `map`; more than one on a side only for Regroup and Table."""
+    """Output axes `outs` follow input axes `ins` by `map`; more than one on a side only for Regroup and Listed."""
 
     outs: tuple[int, ...]
     ins: tuple[int, ...]
-    map: AxisMap | Regroup | Table
+    map: AxisMap | Regroup | Listed
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from isopter.graph import Shape
 from isopter.reads.axis import NOTHING, AxisMap, Ints, Same, Span, Whole, table_of
-from isopter.reads.relation import Link, Regroup, Relation, Table
+from isopter.reads.relation import Link, Listed, Regroup, Relation
 
 Bools = npt.NDArray[np.bool_]
 
@@ -100,7 +100,7 @@ Pulled = tuple[Bools, list[int], list[bool]] | None
 def _pull(link: Link, block: Patch, at: int, sizes_out: Shape, sizes_in: Shape, clip: bool) -> Pulled:
     """One link: the block with its axes [at, at + outs) replaced by input axes, and their origins and fulls."""
     k = len(sizes_out)
-    if isinstance(link.map, Regroup | Table):
+    if isinstance(link.map, Regroup | Listed):
         if all(block.full[at : at + k]) and (isinstance(link.map, Regroup)):
             shape = block.mask.shape
             mask = block.mask.reshape(shape[:at] + (1,) * len(sizes_in) + shape[at + k :])
@@ -109,7 +109,7 @@ def _pull(link: Link, block: Patch, at: int, sizes_out: Shape, sizes_in: Shape, 
             block = block.expand(at + offset, n)
         flat = np.moveaxis(block.mask.reshape((*block.mask.shape[:at], -1, *block.mask.shape[at + k :])), at, 0)
         cells = _flat_positions(block.origin[at : at + k], block.mask.shape[at : at + k], sizes_out)
-        rows = cells[:, None] if isinstance(link.map, Regroup) else link.map.rows[cells]
+        rows = cells[:, None] if isinstance(link.map, Regroup) else link.map.at(cells)
         return _place(flat, rows, at, sizes_in)
     if isinstance(link.map, Same):
         return block.mask, [block.origin[at]], [block.full[at]]

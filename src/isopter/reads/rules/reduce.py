@@ -43,6 +43,10 @@ def _group(channels: int, groups: int) -> AxisMap:
 
 @rule("softmax", "sort", "fourier")
 def mix(site: Site) -> Reads:
-    """Every output along `axes` reads the whole of them. Exact. The output may be of another length (top-k, real FFT)."""
+    """Every output along `axes` reads the whole of them. Exact. The output may be of another length (top-k, real FFT).
+
+    `unread` (optional, bool): outputs that are constant. `bound`: fewer are read, by a mask that was not followed.
+    """
     maps = dict.fromkeys(site.params["axes"], Whole())
-    return ((along(len(site.shape), maps, unread=site.params.get("unread")),),)
+    exactness = "bound" if site.params.get("bound") else "exact"
+    return ((along(len(site.shape), maps, unread=site.params.get("unread"), exactness=exactness),),)

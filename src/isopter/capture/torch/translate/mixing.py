@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,14 +57,21 @@ def softmax(rec: Tape, call: Call) -> Value:
     hidden, faint = rec.real(lambda: _hidden(rec.value(call["self"]), axis - len(rec.shape(op))))
     params: dict[str, Any] = {"axes": (axis,)}
     fixed = None
+    if faint is not None and math.prod(rec.shape(op)) > FOLLOWED:
+        rec.issue(f"An attention mask of more than {FOLLOWED:,} entries is not followed: bounded as if it hid nothing")
+        return Data(rec.emit("softmax", shape_of(call), [op], params | {"bound": True}, call.name.lstrip("_")))
     if hidden is not None:
-        fixed = torch.where(hidden, -torch.inf if "log" in call.name else 0.0, torch.nan).double()
+        fixed = torch.where(hidden, -torch.inf if "log" in call.name else 0.0, torch.nan)
         params["unread"] = hidden.numpy()
     if faint is not None:
         params["faint"] = True
         op = rec.emit("pointwise", shape_of(call), [op], {"unread": faint.numpy(), "faint": True}, "mask")
         rec.issue("A finite attention mask is taken as -inf: what it hides has a weight of less than e^-50")
     return Data(rec.emit("softmax", shape_of(call), [op], params, call.name.lstrip("_")), fixed, faint)
+
+
+FOLLOWED = 16_000_000
+"""Scores under a mask differ one by one, and every analysis would hold a dozen numbers for each: more than this is too much memory."""
 
 
 def _hidden(value: Value, axis: int) -> tuple[Tensor | None, Tensor | None]:
