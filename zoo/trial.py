@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import statistics
 import time
 import traceback
 import warnings
@@ -33,9 +31,13 @@ PASSES = 8
 
 
 def attempt(name: str) -> dict[str, Any]:
+    """`tried`, of the network of that name."""
+    return tried(catalogue()[0][name])
+
+
+def tried(entry: Entry) -> dict[str, Any]:
     """What became of a network, as plain data for a line of JSON. Never raises: an error is part of the record."""
-    entry = catalogue()[0][name]
-    record: dict[str, Any] = {"name": name, "library": entry.library, "family": entry.family, "convolutional": entry.convolutional}
+    record: dict[str, Any] = {"name": entry.name, "library": entry.library, "family": entry.family, "convolutional": entry.convolutional}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -58,7 +60,6 @@ def _fill(record: dict[str, Any], entry: Entry) -> None:
     record["stage"] = "capture"
     analysis = isopter.analyze(model, **given)
     record["capture_s"] = _timed(lambda: to_graph(model, given.get("input_size"), given.get("inputs"), False))
-    record["forward_s"] = _meta_forward(model, inputs)
     record["stage"] = "analysis"
     start = time.process_time()
     rows = analysis.rows()
@@ -70,6 +71,7 @@ def _fill(record: dict[str, Any], entry: Entry) -> None:
         record |= _proof(model, given, inputs)
         record["stage"] = "second opinion"
         record |= _second_opinion(model, inputs, analysis)
+    record["forward_s"] = _meta_forward(model, inputs)
     del record["stage"]
 
 
@@ -122,24 +124,21 @@ def _second_opinion(model: nn.Module, inputs: Any, live: Analysis) -> dict[str, 
 
 
 def _meta_forward(model: nn.Module, inputs: Any) -> float | None:
-    """Seconds of CPU time of the network's own forward pass on the meta device; None where it cannot run there."""
+    """Seconds of CPU time of the network's own forward pass on the meta device, where it stays; None if it cannot run there."""
     try:
-        twin = copy.deepcopy(model).to("meta")
+        model.to("meta")
         with torch.no_grad():
-            _call(twin, inputs, "meta")
-            return _timed(lambda: _call(twin, inputs, "meta"))
+            _call(model, inputs, "meta")
+            return _timed(lambda: _call(model, inputs, "meta"))
     except Exception:
         return None
 
 
 def _timed(run: Callable[[], Any]) -> float:
-    """Median seconds of CPU time of three runs; PyTorch's first call of an operation is dearer, so none of them is a first."""
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        run()
-        times.append(time.process_time() - start)
-    return round(statistics.median(times), 4)
+    """Seconds of CPU time of a run. PyTorch's first call of an operation is dearer, so it should not be the first."""
+    start = time.process_time()
+    run()
+    return round(time.process_time() - start, 4)
 
 
 def _forward(model: nn.Module, inputs: Any) -> float:
