@@ -18,11 +18,13 @@ from fractions import Fraction
 import numpy as np
 
 from isopter.fields.plan import Edge, Plan
-from isopter.fields.regions import EMPTY
 from isopter.graph import Shape
 from isopter.reads.axis import NOTHING, AxisMap, Ints, Periodic, Same, Whole
 from isopter.reads.gather import collapse, gather_axis
 from isopter.reads.relation import Link, Listed, Regroup
+
+EMPTY = np.int64(2) ** 60
+"""lo of a position that reads nothing, whose hi is -EMPTY: the identities of min and max."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -223,8 +223,8 @@ class Field:
         lo, hi = boxes.over(others)
         empty = [low >= h for low, h in zip(lo, hi, strict=True)]
         return (
-            tuple(np.broadcast_to(np.where(e, 0, low), self.units) for e, low in zip(empty, lo, strict=True)),
-            tuple(np.broadcast_to(np.where(e, 0, h), self.units) for e, h in zip(empty, hi, strict=True)),
+            tuple(np.broadcast_to(np.where(e, 0, low).astype(np.int64), self.units) for e, low in zip(empty, lo, strict=True)),
+            tuple(np.broadcast_to(np.where(e, 0, h).astype(np.int64), self.units) for e, h in zip(empty, hi, strict=True)),
         )
 
     def region(self, unit: Sequence[int], *, context: bool = False) -> Region:

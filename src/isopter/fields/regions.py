@@ -1,7 +1,8 @@
 """Regions: for every unit of every op at this input size, the clipped interval it reads along each space axis.
 
 One fold forward over the graph. Per op and space axis two integer bounds (lo, hi), lazily broadcast over the op's shape; a
-position that reads nothing holds lo = EMPTY, hi = -EMPTY, the identities of min and max.
+position that reads nothing holds lo = EMPTY, hi = -EMPTY, the identities of min and max. Half-width integers do: no axis of an image
+has a billion pixels.
 
 A bound is kept as the terms whose minimum (maximum) it is: attention scores (i, j) read what i and what j read, two terms of
 length n instead of one of n * n. Terms are joined where that makes nothing larger, and when somebody asks.
@@ -14,15 +15,17 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
 
+from isopter.errors import UsageError
 from isopter.fields.plan import Edge, Plan
 from isopter.graph import Shape
-from isopter.reads.axis import Ints
 from isopter.reads.gather import collapse, gather
 
-EMPTY = np.int64(2) ** 60
+EMPTY = 2**30
 
-Terms = tuple[Ints, ...]
+Pixels = npt.NDArray[np.int32]
+Terms = tuple[Pixels, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,7 +35,7 @@ class Boxes:
     lo_terms: tuple[Terms, ...]
     hi_terms: tuple[Terms, ...]
 
-    def over(self, others: tuple[int, ...]) -> tuple[list[Ints], list[Ints]]:
+    def over(self, others: tuple[int, ...]) -> tuple[list[Pixels], list[Pixels]]:
         """Per space axis lo and hi, taken together along the axes `others`, which are dropped."""
         return (
             [reduce(np.minimum, (term.min(axis=others) for term in terms)) for terms in self.lo_terms],
@@ -42,7 +45,7 @@ class Boxes:
     def at(self, index: Mapping[int, int]) -> tuple[list[int], list[int]]:
         """Per space axis lo and hi of the positions with these indices along these axes."""
 
-        def part(term: Ints) -> Ints:
+        def part(term: Pixels) -> Pixels:
             return term[tuple(index[a] if a in index and n > 1 else slice(None) for a, n in enumerate(term.shape))]
 
         return (
@@ -76,7 +79,9 @@ def identity(plan: Plan) -> Boxes:
     lo = []
     for axis in plan.axes:
         sizes = [n if a == axis else 1 for a, n in enumerate(shape)]
-        lo.append(np.arange(shape[axis], dtype=np.int64).reshape(sizes))
+        if shape[axis] >= EMPTY:
+            raise UsageError(f"The input has {shape[axis]:,} positions along axis {axis}; regions are kept for fewer than {EMPTY:,}.")
+        lo.append(np.arange(shape[axis], dtype=np.int32).reshape(sizes))
     return Boxes(tuple((a,) for a in lo), tuple((a + 1,) for a in lo))
 
 
@@ -102,7 +107,7 @@ def _union(a: Boxes | None, b: Boxes) -> Boxes:
     )
 
 
-def _joined(pick: Callable[[Ints, Ints], Ints], a: Terms, b: Terms) -> Terms:
+def _joined(pick: Callable[[Pixels, Pixels], Pixels], a: Terms, b: Terms) -> Terms:
     """All terms, joined where the result is no larger than the larger of two."""
     terms = list(a)
     for new in b:
