@@ -74,6 +74,16 @@ for _mode in ("reflect", "replicate", "circular"):
         _add(f"conv{_dims}d_{_mode}", lambda c=_conv, m=_mode, n=_size[1]: c(n, 2, 3, padding=2, padding_mode=m), _size)
 _add("conv_same_even_circular", lambda: nn.Conv2d(3, 4, 4, padding="same", padding_mode="circular"), X2)
 _fn("conv_functional", lambda x, w: F.conv2d(x, w, padding=1), X2, w=lambda: nn.Parameter(torch.rand(4, 3, 3, 3)))
+_fn(
+    "conv_of_computed_filters",
+    lambda x, w, b: F.conv2d(x, w * x.mean((2, 3)).view(3, 1, 1, 1), bias=b * x[0, :, 0, 0], padding=1),
+    X2,
+    w=lambda: torch.rand(3, 3, 3, 3),
+    b=lambda: torch.rand(3),
+)
+_fn("padded_conv_of_computed_filters", lambda x: F.conv2d(x, x[:, :, 2:5, 1:4].transpose(0, 1), groups=3, stride=2, padding=2), X2)
+_fn("depthwise_of_computed_filters", lambda x: F.conv2d(x, x[:, :, 2:5, 1:4].transpose(0, 1), groups=3), X2)
+_fn("conv_transpose_of_computed_filters", lambda x: F.conv_transpose2d(x, x[:, :, 2:5, 1:4].transpose(0, 1).repeat(1, 2, 1, 1)), X2)
 _fn("conv_weight_with_zeros", lambda x, w: F.conv2d(x, w), X2, w=lambda: torch.ones(3, 3, 3, 3) * _mask(3, 3))
 _add("conv_causal_stack", lambda: CausalStack(3, (1, 2, 4)), (1, 3, 23))
 _add("conv_transposed_k_below_s", lambda: nn.ConvTranspose2d(3, 4, 2, stride=3), (1, 3, 4, 5))

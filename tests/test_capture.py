@@ -169,7 +169,7 @@ def test_regions_do_not_grow_with_channels(channels: int) -> None:
     net = nn.Sequential(*(nn.Conv2d(channels if k else 1, channels, 3, padding=1) for k in range(6)))
     a = ip.analyze(net, (1, 1, 32, 32))
     boxes = a._walk(0).boxes(a.find("5"), False)
-    assert [array.shape for array in (*boxes.lo, *boxes.hi)] == [(1, 1, 32, 1), (1, 1, 1, 32)] * 2
+    assert [[t.shape for t in terms] for terms in (*boxes.lo_terms, *boxes.hi_terms)] == [[(1, 1, 32, 1)], [(1, 1, 1, 32)]] * 2
 
 
 @pytest.mark.parametrize("size", [(1, 3, 16, 16), (2, 3, 5, 7), (2, 3, 1, 1)])

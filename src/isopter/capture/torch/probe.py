@@ -49,11 +49,14 @@ STEPS: tuple[tuple[int, str, float], ...] = (
     (2, "random", -30.0),
     (2, "zeros", 1e6),
     (3, "random", 1e3),
+    (3, "random", -0.5),
 )
+GAINS = (0.0, math.sqrt(2), 1.0, 0.4)
 """Draw of the weights, baseline and step of each probe. The first two are always made, the others while a read is unconfirmed.
 
 Draw 0 is of positive weights: no read cancels. But after a norm they may leave every channel of a unit below zero, and a ReLU
-closed; the other draws are of both signs, and leave some channel open. A model probed with its own weights keeps them throughout."""
+closed; the other draws are of both signs, and leave some channel open: of a gain that ReLUs undo, and of lower ones, under which
+a softmax is not settled by its largest score. A model probed with its own weights keeps them throughout."""
 
 
 MEMORY = 600_000_000
@@ -120,7 +123,7 @@ class Prober:
     ) -> dict[str, Bools]:
         draw, name, step = self.steps[probe]
         if draw != self.draw:
-            draw_weights(self.model, self.generator.manual_seed(draw), signed=draw > 0)
+            draw_weights(self.model, self.generator.manual_seed(draw), gain=GAINS[draw])
             self.draw, self._kept = draw, (None, [], {})
         origin = self.images[origin]
         base = [self._baseline(t, name) for t in self.tensors]
@@ -271,9 +274,9 @@ def _alike(rows: Tensor) -> bool:
     return bool(torch.isclose(rows[:1], rows, rtol=1e-6, atol=1e-9, equal_nan=True).all()) if rows.is_floating_point() else True
 
 
-def draw_weights(model: nn.Module, generator: torch.Generator, signed: bool = False) -> None:
+def draw_weights(model: nn.Module, generator: torch.Generator, gain: float = 0.0) -> None:
     """Positive weights that average their inputs, biases of zero, normalisation at rest: a read can neither cancel nor die.
-    `signed`: of either sign, and of a size that keeps the variance."""
+    `gain`: of either sign, and of a size that multiplies the variance by gain squared."""
     owned = Belongings(model)
     names = {id(p): name for m in owned.modules for name, p in m.named_parameters()} | {id(p): n for n, p in model.named_parameters()}
     with torch.no_grad():
@@ -286,9 +289,9 @@ def draw_weights(model: nn.Module, generator: torch.Generator, signed: bool = Fa
                 continue
             fan_in = float(max(parameter[0].numel(), 1)) if parameter.dim() > 1 else 1.0
             noise = torch.rand(parameter.shape, generator=generator, dtype=torch.float64) + 0.5
-            if signed and parameter.dim() > 1:
+            if gain and parameter.dim() > 1:
                 signs = torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1
-                noise, fan_in = noise * signs, math.sqrt(fan_in / 2)
+                noise, fan_in = noise * signs, math.sqrt(fan_in) / gain
             parameter.copy_((noise / fan_in).to(parameter.dtype))
         for module in owned.modules:
             for name, rest in (("running_mean", 0.0), ("running_var", 1.0)):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isopter.reads.axis import AxisMap, Span, Spread, Window, window
+from isopter.reads.axis import AxisMap, Same, Span, Spread, Take, Window, window
 from isopter.reads.registry import Site, rule
-from isopter.reads.relation import Reads, Relation, along
+from isopter.reads.relation import Link, Reads, Relation, along
 
 
 @rule("conv")
@@ -16,15 +16,17 @@ def conv(site: Site) -> Reads:
     Example, kernel 3, stride 2, pad 1: output 0 reads -1 (padding), 0, 1; output 1 reads 1, 2, 3.
     Params: kernel, stride, dilation, pad (left pads; tuples, one entry per space axis), groups, and optionally taps: the
     kernel positions whose constant weight is not zero (a Sobel filter's middle is not read), which are then read one by one.
+    A second input is filters computed from the image (CondConv): output channel o reads filter o.
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning.
     """
     p = site.params
+    filters = ((_filters(site, 0, transposed=False),),) if len(site.inputs) == 2 else ()
     if "taps" in p:
-        return (tuple(_tap(site, tap) for tap in p["taps"]),)
+        return (tuple(_tap(site, tap) for tap in p["taps"]), *filters)
     maps: dict[int, AxisMap | None] = {1: groups(site)}
     for axis, numbers in enumerate(zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2):
         maps[axis] = window(*numbers)
-    return ((along(len(site.shape), maps),),)
+    return ((along(len(site.shape), maps),), *filters)
 
 
 def _tap(site: Site, tap: tuple[int, ...]) -> Relation:
@@ -40,13 +42,32 @@ def conv_transpose(site: Site) -> Reads:
     """Output o reads every integer ``(o + pad - dilation * t) / stride`` for t < kernel. Exact.
 
     Example, kernel 2, stride 2: outputs 0 and 1 read 0, outputs 2 and 3 read 1. A kernel below the stride leaves
-    outputs that read nothing. Params as for conv.
+    outputs that read nothing. Params as for conv. Computed filters as for conv; of several groups, all bound them.
     """
     p = site.params
     maps: dict[int, AxisMap | None] = {1: groups(site)}
     for axis, (kernel, stride, dilation, pad) in enumerate(zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2):
         maps[axis] = Spread(kernel, stride, dilation, pad)
-    return ((along(len(site.shape), maps),),)
+    own = along(len(site.shape), maps)
+    if len(site.inputs) == 1:
+        return ((own,),)
+    return (own,), (_filters(site, 1, transposed=True) if p.get("groups", 1) == 1 else Relation((), exactness="bound"),)
+
+
+def _filters(site: Site, channel: int, transposed: bool) -> Relation:
+    """An output reads the filter of its channel (axis `channel` of the filters), but for the taps that fall on padding."""
+    p = site.params
+    links = [Link((1,), (channel,), Same())]
+    for axis, (size, stride, dilation, pad) in enumerate(zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), start=2):
+        at, tap = np.arange(site.shape[axis], dtype=np.int64)[:, None], np.arange(size, dtype=np.int64)
+        if transposed:
+            source, rest = np.divmod(at + pad - dilation * tap, stride)
+        else:
+            source, rest = at * stride - pad + dilation * tap, np.zeros_like(tap)
+        read = (rest == 0) & (source >= 0) & (source < site.inputs[0][axis])
+        if not read.all():
+            links.append(Link((axis,), (axis,), Take(np.where(read, tap, -1))))
+    return Relation(tuple(links))
 
 
 def groups(site: Site) -> AxisMap | None:

@@ -24,9 +24,10 @@ def _tuple(value: int | list[int], n: int) -> tuple[int, ...]:
 
 @aten("convolution _convolution convolution_overrideable")
 def convolution(rec: Tape, call: Call) -> int | list[Value]:
-    weight = call["weight"]
-    if rec.op_of(call["input"]) is None or len(data_inputs(rec, call)) > 1:
-        return opaque(rec, call)  # filters computed from the input
+    weight, bias = call["weight"], call.get("bias")
+    computed, added = rec.op_of(weight), rec.op_of(bias) if bias is not None else None
+    if rec.op_of(call["input"]) is None:
+        return opaque(rec, call)  # computed filters slid over a constant
     n = weight.dim() - 2
     params = {
         "kernel": tuple(weight.shape[2:]),
@@ -38,7 +39,12 @@ def convolution(rec: Tape, call: Call) -> int | list[Value]:
     if not call["transposed"]:
         params |= _taps(rec, weight)
     kind = "conv_transpose" if call["transposed"] else "conv"
-    return rec.emit(kind, shape_of(call), [source_op(rec, call, "input")], params, "convolution")
+    inputs = [source_op(rec, call, "input"), *([] if computed is None else [computed])]
+    op = rec.emit(kind, shape_of(call), inputs, params, "convolution")
+    if added is None:
+        return op
+    per_channel = moves.reshape(rec, added, (*rec.shape(added), *(1,) * n))
+    return rec.emit("pointwise", shape_of(call), [op, per_channel], {}, "convolution")
 
 
 def _taps(rec: Tape, weight: Tensor) -> dict[str, object]:
