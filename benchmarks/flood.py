@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from zoo import Network
+from subjects import Network
 
 LONGEST = 16384
 

@@ -63,7 +63,7 @@ def isopter(net: Any, shape: tuple[int, ...]) -> Any:
 def truth(name: str) -> dict[str, Any]:
     """The true size of a network's output field; see flood.py."""
     from flood import true_size
-    from zoo import build
+    from subjects import build
 
     return dataclasses.asdict(true_size(*build(name)))
 
@@ -72,7 +72,7 @@ def truth(name: str) -> dict[str, Any]:
 def ours(name: str) -> dict[str, Any]:
     """isopter's answer for a network, its memory and CPU seconds."""
     import isopter as ip
-    from zoo import build
+    from subjects import build
 
     net, network = build(name)
     _, memory = added(lambda: isopter(net, network.shape))
@@ -86,7 +86,7 @@ def ours(name: str) -> dict[str, Any]:
 def theirs(peer: str, name: str, *shape: str) -> dict[str, Any]:
     """A peer's answer, or its refusal; its memory; its CPU seconds beside isopter's in the same process, interleaved."""
     from peers import PEERS, Refused, asker
-    from zoo import build
+    from subjects import build
 
     ask, at = asker(peer), tuple(map(int, shape))
     importlib.import_module(PEERS[peer].requirement.split("==")[0])
@@ -110,7 +110,7 @@ def race() -> dict[str, Any]:
     import torch
 
     from peers import torchlens
-    from zoo import build
+    from subjects import build
 
     net, network = build("ResNet-152 at 512")
     probes = layers_of(net)
@@ -160,7 +160,7 @@ def memory(what: str) -> dict[str, float]:
 
     if what == "import torch":
         return {"peak": peak()}
-    from zoo import NETWORKS
+    from subjects import NETWORKS
 
     network = NETWORKS["ResNet-152 at 512"]
     with torch.device("meta") if "no weights" in what else contextlib.nullcontext():
@@ -179,7 +179,7 @@ def memory(what: str) -> dict[str, float]:
 def volume(pixels: str) -> dict[str, float]:
     """The regions of all units of all ops of a 3-D U-Net, from the model to the arrays: seconds on the clock and CPU seconds."""
     import isopter as ip
-    from zoo import volume_unet
+    from subjects import volume_unet
 
     net, n = volume_unet().eval(), int(pixels)
     ip.analyze(net, (1, 1, 16, 16, 16))  # once for nothing: lazy imports
@@ -196,7 +196,7 @@ def volume(pixels: str) -> dict[str, float]:
 def support(pixels: str) -> dict[str, Any]:
     """One unit's exact support in an image of so many pixels a side: what the query allocates, and by how much it raises the peak."""
     import isopter as ip
-    from zoo import models, trunk
+    from subjects import models, trunk
 
     n = int(pixels)
     field = ip.analyze(trunk(models.resnet50(), "avgpool"), (1, 3, n, n))["layer4"]
@@ -216,20 +216,20 @@ def support(pixels: str) -> dict[str, Any]:
 @job
 def growth(what: str, *sizes: str) -> dict[str, Any]:
     """CPU seconds of the whole analysis over a size, every size in every round; and the exponent of a fit."""
-    import zoo
+    import subjects
 
     def image(n: int) -> tuple[int, ...]:
         return (1, 3, n, n)
 
     net: Any = None
     cases: dict[str, Callable[[int], tuple[Any, tuple[int, ...]]]] = {
-        "depth, chain": lambda n: (zoo.chain(n), (1, 4, 64, 64)),
-        "depth, residual": lambda n: (zoo.residual(n), (1, 4, 64, 64)),
-        "image, ResNet-50": lambda n: (net or zoo.models.resnet50().eval(), image(n)),
-        "image, U-Net transposed": lambda n: (net or zoo.models.unet().eval(), image(n)),
-        "image, U-Net bilinear": lambda n: (net or zoo.models.unet_bilinear().eval(), image(n)),
-        "volume, U-Net 3-D": lambda n: (net or zoo.volume_unet().eval(), (1, 1, n, n, n)),
-        "channels": lambda n: (zoo.wide(n), (1, n, 64, 64)),
+        "depth, chain": lambda n: (subjects.chain(n), (1, 4, 64, 64)),
+        "depth, residual": lambda n: (subjects.residual(n), (1, 4, 64, 64)),
+        "image, ResNet-50": lambda n: (net or subjects.models.resnet50().eval(), image(n)),
+        "image, U-Net transposed": lambda n: (net or subjects.models.unet().eval(), image(n)),
+        "image, U-Net bilinear": lambda n: (net or subjects.models.unet_bilinear().eval(), image(n)),
+        "volume, U-Net 3-D": lambda n: (net or subjects.volume_unet().eval(), (1, 1, n, n, n)),
+        "channels": lambda n: (subjects.wide(n), (1, n, 64, 64)),
     }
     points = [int(n) for n in sizes]
     tasks: dict[str, Callable[[], object]] = {}
@@ -252,7 +252,7 @@ def stages(name: str, pixels: str, repeats: str) -> dict[str, Any]:
     """CPU seconds of the plain model on the meta device and on numbers, of the capture, and of the walks."""
     import torch
 
-    from zoo import models
+    from subjects import models
 
     net, shape = getattr(models, name)().eval(), (1, 3, int(pixels), int(pixels))
     on_meta, nothing, numbers = copy.deepcopy(net).to("meta"), torch.empty(shape, device="meta"), torch.rand(shape)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from measure import first_line
-from zoo import Shape
+from subjects import Shape
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv" / "peers"

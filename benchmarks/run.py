@@ -19,7 +19,7 @@ from typing import Any
 import page
 from measure import job
 from peers import FOLDER, PEERS, missing
-from zoo import NETWORKS
+from subjects import NETWORKS
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ("VGG-16", "ResNet-18", "WaveNet, 1-D")

@@ -16,7 +16,7 @@ import flood
 import measure
 import page
 import peers
-import zoo
+import subjects
 
 
 class Gated(nn.Module):
@@ -39,7 +39,7 @@ class Middle(nn.Module):
 
 
 def truth_of(net: nn.Module, shape: tuple[int, ...], **options: int) -> flood.Truth:
-    return flood.true_size(net.eval(), zoo.Network("net", lambda: net, shape, long=64, thin=8, **options))
+    return flood.true_size(net.eval(), subjects.Network("net", lambda: net, shape, long=64, thin=8, **options))
 
 
 @pytest.mark.parametrize(

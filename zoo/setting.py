@@ -51,7 +51,7 @@ def without_drawing() -> Iterator[None]:
     def leave(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return tensor
 
-    holders: list[tuple[Any, str]] = [(nn.init, name) for name in vars(nn.init) if name.endswith("_") and not name.startswith("_")]
+    holders: list[tuple[Any, str]] = [(nn.init, name) for name in vars(nn.init) if name.endswith("_") and not name.endswith("__")]
     holders += [(Tensor, "normal_"), (Tensor, "uniform_")]
     if "timm.layers.weight_init" in sys.modules:
         holders.append((sys.modules["timm.layers.weight_init"], "_trunc_normal_"))
