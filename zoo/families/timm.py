@@ -12,7 +12,7 @@ from zoo.entry import Built, Entry
 CONVOLUTIONAL = frozenset(
     "convmixer convnext cspnet cspnext densenet dla dpn efficientnet fasternet focalnet ghostnet hardcorenas hgnet hrnet "
     "inception_next inception_resnet_v2 inception_v3 inception_v4 lcnetv2 mambaout mobilenetv3 nasnet nfnet pnasnet rdnet regnet "
-    "repghost res2net resnest resnetv2 rexnet selecsls senet sknet starnet tresnet vgg vovnet xception "
+    "repghost res2net resnest resnetv2 repvit rexnet selecsls senet sknet starnet tresnet vgg vovnet xception "
     "xception_aligned".split()
 )
 """Modules of timm in which every variant is a convolutional network, gates and norms included."""

@@ -35,8 +35,11 @@ def entries() -> Iterator[Entry]:
 
 def build(name: str, config: str, options: dict[str, Any], size: Any) -> Built:
     """A network without weights."""
-    settings = getattr(transformers, config)(**options)
-    return getattr(transformers, name.partition("-")[0])(settings), size
+    model = getattr(transformers, name.partition("-")[0])(getattr(transformers, config)(**options))
+    for key, buffer in model.named_buffers():
+        if key.endswith("codebook.embed"):  # empty until trained: all codes alike, and nothing would be read through them
+            buffer.copy_(torch.rand(buffer.shape, generator=torch.Generator().manual_seed(0)) - 0.5)
+    return model, size
 
 
 def _mask2former() -> dict[str, Any]:
@@ -65,16 +68,16 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], Any]] = {
     "ConvNextV2Model": ("ConvNextV2Config", {"hidden_sizes": [24, 32, 48, 64], "depths": [1, 1, 3, 1]}, IMAGE),
     "ResNetModel": ("ResNetConfig", {}, IMAGE),
     "RegNetModel": ("RegNetConfig", {}, IMAGE),
-    "BitModel": ("BitConfig", {"hidden_sizes": [64, 96, 128, 256], "depths": [1, 2, 2, 1]}, IMAGE),
+    "BitModel": ("BitConfig", {"hidden_sizes": [128, 256, 512, 1024], "depths": [1, 2, 2, 1]}, IMAGE),
     "MobileNetV1Model": ("MobileNetV1Config", {}, IMAGE),
     "MobileNetV2Model": ("MobileNetV2Config", {}, IMAGE),
     "MobileViTModel": ("MobileViTConfig", {}, (1, 3, 256, 256)),
     "MobileViTV2Model": ("MobileViTV2Config", {}, (1, 3, 256, 256)),
-    "EfficientNetModel": ("EfficientNetConfig", {"width_coefficient": 1.0, "depth_coefficient": 1.0}, IMAGE),
+    "EfficientNetModel": ("EfficientNetConfig", {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280}, IMAGE),
     "FocalNetModel": ("FocalNetConfig", {"embed_dim": 24, "depths": [1, 1, 2, 1]}, IMAGE),
     "PvtModel": ("PvtConfig", {}, IMAGE),
     "PvtV2Model": ("PvtV2Config", {}, IMAGE),
-    "CvtModel": ("CvtConfig", {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 2]}, IMAGE),
+    "CvtModel": ("CvtConfig", {}, IMAGE),
     "LevitModel": ("LevitConfig", {"hidden_sizes": [64, 96, 128], "num_attention_heads": [2, 4, 6], "depths": [1, 1, 1]}, IMAGE),
     "PoolFormerModel": ("PoolFormerConfig", {}, IMAGE),
     "SwiftFormerModel": ("SwiftFormerConfig", {}, IMAGE),
@@ -106,7 +109,6 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], Any]] = {
                  (1, 1, 4096)),
     "ASTModel": ("ASTConfig", {**TINY, "max_length": 128}, (1, 128, 128)),
     "WhisperEncoder": ("WhisperConfig", {"d_model": 48, "encoder_layers": 2, "encoder_attention_heads": 4}, (1, 80, 3000)),
-    "UnivNetModel": ("UnivNetConfig", {"model_hidden_channels": 8, "model_in_channels": 16, "num_mel_bins": 40},
-                     {"input_features": torch.zeros(1, 100, 40), "noise_sequence": torch.zeros(1, 100, 16)}),
+    "UnivNetModel": ("UnivNetConfig", {}, {"input_features": torch.zeros(1, 50, 100), "noise_sequence": torch.zeros(1, 50, 64)}),
     "SpeechT5HifiGan": ("SpeechT5HifiGanConfig", {"upsample_initial_channel": 32}, (1, 40, 80)),
 }  # fmt: skip

@@ -13,12 +13,17 @@ from ultralytics.nn import tasks
 from zoo.entry import Built, Entry
 
 LAYOUTS = Path(ultralytics.__file__).parent / "cfg" / "models"
+DOWNLOADS = {"yolo11-cls-resnet18"}
+"""Layouts that ask for trained weights."""
+
 ATTENTION = ("rtdetr", "yolo11", "yolo12", "yolo26", "yoloe", "yolov10", "world", "v8-rtdetr")
 
 
 def entries() -> Iterator[Entry]:
     """One network per layout."""
     for path in sorted(LAYOUTS.rglob("*.yaml")):
+        if path.stem in DOWNLOADS:
+            continue
         yield Entry(
             "ultralytics",
             path.parent.name,
