@@ -54,9 +54,16 @@ def both(model: nn.Module, inputs: Any, *, decompose: bool = True) -> tuple[Anal
 def compare(live: Analysis, exported: Analysis, known_as: Mapping[str, str] | None = None) -> Iterator[str]:
     """The lines of `disagreements`."""
     first, second = _layers(live, known_as or {}), _layers(exported, known_as or {})
+    calls = [Counter(name.partition("#")[0] for name in layers) for layers in (first, second)]
     for name in first:
-        if name in second:
+        path = name.partition("#")[0]
+        if name not in second:
+            continue
+        if calls[0][path] == calls[1][path]:
             yield from _differences(name, live, first[name], exported, second[name])
+        else:  # the export forgets calls that nobody uses: any of them may be this one
+            every = [op for other, ops in first.items() if other.partition("#")[0] == path for op in ops]
+            yield from _unmatched(name, live, every, exported, second[name])
     unseen = passed_on(live)
     ours, theirs = [n for n in first if n not in second and n not in unseen], [n for n in second if n not in first]
     for who, names in (("live", ours), ("exported", theirs)):
@@ -88,17 +95,21 @@ def _layers(analysis: Analysis, known_as: Mapping[str, str]) -> dict[str, list[i
 
 
 def _differences(name: str, live: Analysis, ours: Sequence[int], exported: Analysis, theirs: Sequence[int]) -> Iterator[str]:
-    if len(ours) == len(theirs) == 1:
+    """What a module call returned. An export knows which values leave a module, not what it returned: a view at its end moves to who
+    uses it, and what a hook picked up counts too. So but for one output of one shape, the like is sought in all the call computed."""
+    if len(ours) == len(theirs) == 1 and live.graph.ops[ours[0]].shape == exported.graph.ops[theirs[0]].shape:
         yield from _unlike(name, _fields(live, ours[0]), _fields(exported, theirs[0]))
         return
-    left = [_fields(live, index) for index in ours]  # several: in whatever order, and the export forgets those that nobody uses
+    inside = [i for i, op in enumerate(live.graph.ops) if op.module == name or op.module.startswith(f"{name}.")]
+    yield from _unmatched(name, live, [*ours, *inside], exported, theirs)
+
+
+def _unmatched(name: str, live: Analysis, ours: Sequence[int], exported: Analysis, theirs: Sequence[int]) -> Iterator[str]:
     for index in theirs:
-        fields = _fields(exported, index)
-        twin = next((f for f in left if not list(_unlike(name, f, fields))), None)
-        if twin is None:
-            yield f"{name}: no live output is like the exported {exported.ops[index]}, of shape {exported.graph.ops[index].shape}"
-        else:
-            left.remove(twin)
+        fields, shape = _fields(exported, index), exported.graph.ops[index].shape
+        alike = (i for i in ours if live.graph.ops[i].shape == shape)
+        if not any(not list(_unlike(name, _fields(live, i), fields)) for i in alike):
+            yield f"{name}: nothing live is like the exported {exported.ops[index]}, of shape {shape}"
 
 
 def _fields(analysis: Analysis, index: int) -> list[Field | None]:
