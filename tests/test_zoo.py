@@ -65,7 +65,7 @@ def test_a_run_goes_on(tmp_path: Path) -> None:
 
 def test_the_page(tmp_path: Path) -> None:
     records = [tried(SMALL), {**tried(SMALL), "name": "audio:broken", "error": "Boom: a | b", "stage": "build"}]
-    write(records, {"audio": "by hand"}, "2.0", tmp_path / "zoo.md")
+    write(records, {"audio": "by hand"}, "2.0", 7, tmp_path / "zoo.md")
     page = (tmp_path / "zoo.md").read_text(encoding="utf-8")
     assert "| audio | by hand | 2 | " in page
     assert "- audio:broken: build: Boom: a / b" in page

@@ -57,7 +57,7 @@ def run_(patterns: tuple[str, ...], sample: bool, workers: int, fresh: bool, rec
 def table(records: Path) -> None:
     """Write docs/zoo.md from the records."""
     entries, versions = catalogue()
-    write([r for name, r in read(records).items() if name in entries], versions, torch.__version__, PAGE)
+    write([r for name, r in read(records).items() if name in entries], versions, torch.__version__, len(entries), PAGE)
     click.echo(f"{PAGE.relative_to(ROOT)} written")
 
 

@@ -30,18 +30,23 @@ def failures(records: Iterable[Record]) -> list[str]:
     return lines
 
 
-def write(records: list[Record], versions: dict[str, str], torch: str, path: Path) -> None:
-    """The page."""
+def write(records: list[Record], versions: dict[str, str], torch: str, there_are: int, path: Path) -> None:
+    """The page. `there_are`: how many networks the zoo holds, tried or not."""
     records = sorted(records, key=lambda r: (r["library"], r["family"], r["name"]))
-    sections = [HEAD.format(date=date.today().isoformat(), torch=torch), _summary(records, versions), _speed(records), _why(records)]
+    sections = [
+        HEAD.format(date=date.today().isoformat(), torch=torch, tried=len(records), all=there_are),
+        _summary(records, versions),
+        _speed(records),
+        _why(records),
+    ]
     sections += [_families(library, group) for library, group in _grouped(records, lambda r: r["library"])]
     path.write_text("\n".join(sections), encoding="utf-8")
 
 
 HEAD = """# The zoo
 
-Written by `make zoo` on {date} with PyTorch {torch}; not to be edited by hand. Every network is built with random weights by the
-library's own code, captured, and analysed at every unit. A column means:
+Written by `make zoo` on {date} with PyTorch {torch}; not to be edited by hand. {tried:,} of the {all:,}
+networks were tried. Each is built with random weights by the library's own code, captured, and analysed at every unit. A column means:
 
 - *captured*: the model ran under the recorder, and every field has an answer.
 - *exact*: no field of any op is only a bound. Convolutional networks must be exact; so must attention, whose field is the whole axis.
