@@ -27,7 +27,7 @@ PATIENCE = 6.0
 """Seconds of forward passes that a proof may cost; a network that would take longer is traced but not proved."""
 
 PASSES = 8
-"""Batches that a proof runs at most, about."""
+"""Batches that a proof is taken to run. It runs two at least, and up to twice this many while a read is unconfirmed."""
 
 
 def attempt(name: str) -> dict[str, Any]:
