@@ -6,7 +6,7 @@ import fnmatch
 import json
 import operator
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -289,10 +289,3 @@ def _axes(axes: str | Sequence[int] | None, graph: Graph) -> tuple[int, ...] | N
     if not isinstance(axes, Sequence) or any(isinstance(a, bool) or not hasattr(a, "__index__") for a in axes):
         raise UsageError(f"axes={axes!r} must be letters such as 'hw', or a tuple of indices such as (2, 3).")
     return tuple(operator.index(a) for a in axes if not isinstance(a, str))
-
-
-def as_mapping(inputs: Any) -> Mapping[str, Any] | Sequence[Any]:
-    """`inputs` as the caller gave them: a dict by name, or a sequence of positional arguments (one tensor is one argument)."""
-    if isinstance(inputs, Mapping):
-        return inputs
-    return inputs if isinstance(inputs, tuple | list) else (inputs,)

@@ -42,12 +42,13 @@ weight."""
 def _faint(rec: Tape, call: Call, fixed: Tensor | None) -> Tensor | None:
     """Scores that a finite constant pushes down, and weights of 0 that such scores have become."""
     found: list[Tensor] = []
-    for key in ("self", "other"):
+    turned = call.name == "sub" or call.get("alpha", 1) != 1  # what is subtracted is pushed up
+    for key in ("self",) if turned else ("self", "other"):
         operand = call.arguments.get(key)
         value = rec.value(operand) if isinstance(operand, Tensor) else None
         if isinstance(value, Data) and value.faint is not None:
             found.append(value.faint if call.name in ("add", "sub") or fixed is None else value.faint & (fixed == 0))
-        elif call.name == "add" and isinstance(value, Const) and call.get("alpha", 1) == 1:
+        elif call.name == "add" and isinstance(value, Const) and not turned:
             low = _entries(rec, operand)
             if low is not None and bool(((low <= HIDES) & torch.isfinite(low)).any()):
                 found.append((low <= HIDES) & torch.isfinite(low))
