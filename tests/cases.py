@@ -429,12 +429,6 @@ _fn(
     (1, 8, 4),
     keep=lambda: _band(8, 1) == 0,
 )
-_fn(
-    "softmax_of_scores_less_masked_ones",
-    lambda x, m: (x - ((x @ x.mT) + m)[..., :4]).softmax(-1),
-    (1, 8, 4),
-    m=lambda: _band(8, 2).clamp(min=-200.0),
-)
 _fn("softmax_of_shifted_scores", lambda x, low: (x + low).softmax(-1), (1, 8, 4), low=lambda: torch.full((4,), -100.0))
 _fn("sdpa_boolean_mask", lambda x, keep: F.scaled_dot_product_attention(x, x, x, attn_mask=keep), (1, 8, 4), keep=lambda: _band(8, 2) == 0)
 _fn(
