@@ -196,3 +196,24 @@ class Each(nn.Module):
 def test_functions_of_single_values() -> None:
     a = ip.analyze(Each(), (1, 2, 5, 5))
     assert a.exact and not a.issues and a["output"].size == (1, 1)
+
+
+class Masked(nn.Module):
+    """Scores under a mask of -100, which `turned` subtracts: what was pushed down is then pushed up."""
+
+    def __init__(self, turned: bool) -> None:
+        super().__init__()
+        self.turned = turned
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = x.shape[-1]
+        later = torch.arange(n)[None] > torch.arange(n)[:, None]
+        masked = x.mT @ x + torch.where(later, -100.0, 0.0)
+        scores = x.mT @ x - masked if self.turned else masked
+        return x @ scores.softmax(-1).mT
+
+
+@pytest.mark.parametrize(("turned", "read"), [(False, [1, 2, 3, 4, 5, 6]), (True, [6] * 6)])
+def test_only_scores_that_are_pushed_down_are_hidden(turned: bool, read: list[int]) -> None:
+    f = ip.analyze(Masked(turned), (1, 2, 6))["output"]
+    assert [f.support((i,)).count for i in range(6)] == read
