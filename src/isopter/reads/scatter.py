@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isopter.graph import Shape
-from isopter.reads.axis import NOTHING, AxisMap, Ints, Same, Span, Whole, table_of
+from isopter.reads.axis import NOTHING, Array, AxisMap, Ints, Same, Span, Whole, table_of
 from isopter.reads.relation import Link, Listed, Regroup, Relation
 
 Bools = npt.NDArray[np.bool_]
@@ -108,7 +108,7 @@ def _pull(link: Link, block: Patch, at: int, sizes_out: Shape, sizes_in: Shape, 
         for offset, n in enumerate(sizes_out):
             block = block.expand(at + offset, n)
         flat = np.moveaxis(block.mask.reshape((*block.mask.shape[:at], -1, *block.mask.shape[at + k :])), at, 0)
-        cells = _flat_positions(block.origin[at : at + k], block.mask.shape[at : at + k], sizes_out)
+        cells = flat_positions(block.origin[at : at + k], block.mask.shape[at : at + k], sizes_out)
         rows = cells[:, None] if isinstance(link.map, Regroup) else link.map.at(cells)
         return _place(flat, rows, at, sizes_in)
     if isinstance(link.map, Same):
@@ -143,25 +143,25 @@ def _pull_axis(axis_map: AxisMap, block: Patch, axis: int, n_out: int, n_in: int
     result = np.zeros((hi - lo, *front.shape[1:]), np.bool_)
     for column in rows.T:
         valid = column != NOTHING
-        _or_rows(result, column[valid] - lo, front if valid.all() else front[valid])
+        join_rows(result, column[valid] - lo, front if valid.all() else front[valid], np.logical_or)
     return np.moveaxis(result, 0, axis), [lo], [False]
 
 
-def _or_rows(result: Bools, index: Ints, rows: Bools) -> None:
-    """``result[index[i]] |= rows[i]`` for every i, repeated indices included."""
+def join_rows(result: Array, index: Ints, rows: Array, join: np.ufunc) -> None:
+    """``result[index[i]] = join(result[index[i]], rows[i])`` for every i, repeated indices included."""
     if not len(index):
         return
     steps = np.diff(index)
     if (steps > 0).all() or (steps < 0).all():
-        result[index] |= rows
+        result[index] = join(result[index], rows)
         return
     order = np.argsort(index, kind="stable")
     index = index[order]
     starts = np.flatnonzero(np.r_[True, np.diff(index) > 0])
-    result[index[starts]] |= np.logical_or.reduceat(rows[order], starts, axis=0)
+    result[index[starts]] = join(result[index[starts]], join.reduceat(rows[order], starts, axis=0))
 
 
-def _flat_positions(origin: tuple[int, ...], shape: Shape, sizes: Shape) -> Ints:
+def flat_positions(origin: tuple[int, ...], shape: Shape, sizes: Shape) -> Ints:
     """Row-major positions of a block's cells in a tensor of these sizes (the first axis may run past its end)."""
     flat = np.zeros((1,) * len(sizes), np.int64)
     for axis, (start, n) in enumerate(zip(origin, shape, strict=True)):
@@ -192,7 +192,7 @@ def _place(flat: Bools, rows: Ints, at: int, sizes_in: Shape) -> Pulled:
     local[chosen] = index
     for column in local.T:
         valid = column >= 0
-        _or_rows(result, column[valid], flat[valid])
+        join_rows(result, column[valid], flat[valid], np.logical_or)
     moved = np.moveaxis(result.reshape(*shape, *flat.shape[1:]), range(len(shape)), range(at, at + len(shape)))
     return moved, lo, [False] * len(shape)
 

@@ -8,12 +8,14 @@ taps too; `verify` uses it to tell them from real misses. (A nearest neighbour t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from isopter.graph import Shape
 from isopter.reads.axis import AxisMap, Periodic, Take
 from isopter.reads.registry import Site, rule
 from isopter.reads.relation import Reads, along
@@ -129,3 +131,70 @@ def _pattern(read: Callable[[int], list[int]], step: Fraction, align_corners: bo
 def _pad(rows: list[list[int]]) -> np.ndarray:
     width = max((len(r) for r in rows), default=1)
     return np.array([r + [-1] * (width - len(r)) for r in rows], np.int64).reshape(len(rows), max(width, 1))
+
+
+# ---- squared coefficients, for expected gradients ------------------------------------------------------------------------
+
+
+def squared(p: Mapping[str, Any], shape_in: Shape, shape_out: Shape) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Per resampled axis, the squared coefficient of each tap of its map: inside the tensor and on the plane.
+
+    Taps that the border folds onto one position count once, with their sum. Example, linear 2 to 4: 1, 9/16 and 1/16, 1/16 and 9/16, 1.
+    """
+    found = {}
+    for axis, step in enumerate(p["steps"], start=len(shape_out) - len(p["steps"])):
+        both = _squared(shape_in[axis], shape_out[axis], step, p["mode"], p["align_corners"], p["antialias"])
+        if both is not None:
+            found[axis] = both
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _squared(n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    axis_map = _resampled(n, m, given, mode, align_corners, antialias, False)
+    if mode.startswith("nearest") or not isinstance(axis_map, Take) or axis_map.rows.shape[1] == 1:
+        return None  # one tap, of coefficient 1
+    step = _step(n, m, given, align_corners)
+    half = Fraction(0) if align_corners else HALF
+    inside = np.zeros(axis_map.rows.shape)
+    for i, row in enumerate(axis_map.rows):
+        folded: dict[int, float] = {}
+        for j, coefficient in _coefficients(i, step, half, mode, antialias, n).items():
+            at = min(max(j, 0), n - 1)
+            folded[at] = folded.get(at, 0.0) + coefficient
+        for tap, j in enumerate(row):
+            inside[i, tap] = folded.pop(int(j), 0.0) ** 2 if j >= 0 else 0.0
+    pattern = axis_map.plane.pattern if axis_map.plane is not None else np.zeros((1, 1), np.int64)
+    plane = np.zeros(pattern.shape)
+    for i, row in enumerate(pattern if axis_map.plane is not None else ()):
+        left = _coefficients(i, step, half, mode, antialias, None)
+        for tap, j in enumerate(row):
+            plane[i, tap] = left.pop(int(j), 0.0) ** 2  # a row is filled up with its last position: it counts once
+    return inside, plane
+
+
+def _coefficients(i: int, step: Fraction, half: Fraction, mode: str, antialias: bool, n: int | None) -> dict[int, float]:
+    """What each input position contributes to output i; of `n` positions, or of a plane."""
+    if antialias:
+        center, stretch = (i + HALF) * step, max(step, Fraction(1))
+        taps = [j for j in _stretched(i, step, 1 if mode == "linear" else 2) if n is None or 0 <= j < n]
+        away = [float(abs(j + HALF - center) / stretch) for j in taps]
+        weights = [1 - d if mode == "linear" else _cubic_kernel(d, -0.5) for d in away]
+        return {j: w / sum(weights) for j, w in zip(taps, weights, strict=True)}
+    x = (i + half) * step - half
+    low = math.floor(x)
+    if x == low:
+        return {low: 1.0}
+    part = float(x - low)
+    if mode == "linear":
+        return {low: 1 - part, low + 1: part}
+    return {low + t: _cubic_kernel(abs(part - t), -0.75) for t in (-1, 0, 1, 2)}
+
+
+def _cubic_kernel(distance: float, bend: float) -> float:
+    """Keys 1981, Cubic convolution interpolation; PyTorch bends by -0.75, and by -0.5 with antialias."""
+    if distance <= 1:
+        return (bend + 2) * distance**3 - (bend + 3) * distance**2 + 1
+    if distance < 2:
+        return bend * (distance**3 - 5 * distance**2 + 8 * distance - 4)
+    return 0.0
