@@ -17,6 +17,7 @@ from tests.maps import TRUTH, bell, field, measured, outer, skewed
 from isopter.effective.estimate import Estimate, jackknife
 from isopter.effective.field import EffectiveField
 from isopter.effective.measured import Measured, Sums
+from isopter.effective.squares import about
 from isopter.errors import UsageError
 
 
@@ -134,6 +135,14 @@ def test_errors_of_sides(share: float, found: set[int]) -> None:
     """A side is a whole number, so its error must say when it could as well be the next one: at 0.94 either turns up as often."""
     assert {e.side(share) for e in repeats(16)} == found
     assert covered(lambda e: e.side(share), 16) >= 0.90
+
+
+def test_equal_samples_leave_sides_no_error() -> None:
+    """Also where a square holds the share exactly, and rounding could take the crossing for one just beyond it."""
+    for seed in range(50):
+        found = about(skewed(seed, 1, TRUTH)[0], (10.0, 10.0))
+        for share in [*found.held, *np.nextafter(found.held, 0)]:
+            assert found.rounded_error(share, 0.0) == 0.0
 
 
 def test_error_of_a_line() -> None:

@@ -131,6 +131,13 @@ def test_replknet_holds_more_than_the_share() -> None:
     assert e.side(0.5) == 1
 
 
+def test_replknet_squares_are_three_wide() -> None:
+    """Even where one pixel holds everything."""
+    values = np.zeros((16, 16))
+    values[8, 8] = 1.0
+    assert field(values).area_ratio(0.3, convention="replknet") == pytest.approx(9 / 256)
+
+
 # ---- other metrics -------------------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,10 @@ class Squares:
 
         It answers every small change of the map, which a side in whole pixels does not; errors are found with it.
         """
-        return float(np.interp(share, [0.0, *self.held], [0.0, *self.sides])) if not math.isnan(self.side(share)) else math.nan
+        side = self.side(share)
+        if math.isnan(side):
+            return math.nan
+        return min(float(np.interp(share, [0.0, *self.held], [0.0, *self.sides])), side)  # rounding must not lift it over the side
 
     def rounded_error(self, share: float, stderr: float) -> float:
         """Standard error of `side`, given that of the crossing: how far off it is, root mean square, if the crossing is normal.
@@ -47,8 +50,7 @@ class Squares:
         crossing = self.crossing(share)
         if not math.isfinite(crossing) or not math.isfinite(stderr):
             return math.nan
-        # 1e-9: the crossing of a side exactly reached must not be rounded up to the next
-        at = np.searchsorted(self.sides, crossing + stderr * _NORMAL - 1e-9)
+        at = np.searchsorted(self.sides, crossing + stderr * _NORMAL)
         off = self.sides[np.minimum(at, len(self.sides) - 1)] - self.side(share)
         return math.sqrt((off**2).mean())
 
