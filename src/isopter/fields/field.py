@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from isopter.reads.relation import Exactness
 from isopter.reads.scatter import Bools
 
 if TYPE_CHECKING:
+    from isopter.effective.expected import Expected, NotExpected
     from isopter.fields.explain import Explanation
     from isopter.fields.paths import PathDistribution
     from isopter.fields.walks import Walks
@@ -98,8 +99,8 @@ class Field:
     """
 
     def __init__(self, walks: Walks, op: int, name: str) -> None:
-        self._walks = walks
-        self._op = op
+        self.walks = walks
+        self.op = op
         self.name = name
 
     def __repr__(self) -> str:
@@ -110,12 +111,12 @@ class Field:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the layer's output tensor."""
-        return self._walks.graph.ops[self._op].shape
+        return self.walks.graph.ops[self.op].shape
 
     @property
     def unit_axes(self) -> tuple[int, ...]:
         """Which axes of that tensor index its units (step through space)."""
-        return self._walks.plan.units[self._op]
+        return self.walks.plan.units[self.op]
 
     @property
     def units(self) -> tuple[int, ...]:
@@ -125,18 +126,18 @@ class Field:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Size of the image: the input's space axes, in pixels."""
-        plan = self._walks.plan
+        plan = self.walks.plan
         return tuple(plan.graph.ops[plan.origin].shape[a] for a in plan.axes)
 
     @property
     def exactness(self) -> Exactness:
         """ "exact", or "bound" / "data_dependent": the field may be smaller than said, never larger."""
-        return self._walks.plan.exactness[self._op]
+        return self.walks.plan.exactness[self.op]
 
     @property
     def context(self) -> bool:
         """Whether the layer also reads the image through a summary, which the numbers here leave out."""
-        return self._walks.plan.context[self._op]
+        return self.walks.plan.context[self.op]
 
     # ---- on the plane --------------------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class Field:
 
     @cached_property
     def _extent(self) -> tuple[Extent, ...]:
-        return self._walks.extent(self._op)
+        return self.walks.extent(self.op)
 
     @cached_property
     def size(self) -> tuple[int | float, ...]:
@@ -208,7 +209,7 @@ class Field:
         if 0 in self.units:
             return math.nan
         middle = tuple(n // 2 for n in self.units)
-        clip = not (self.basis == "plane" and self._walks.plane_is_pullable(self._op))
+        clip = not (self.basis == "plane" and self.walks.plane_is_pullable(self.op))
         return self.support(middle, clip=clip).density
 
     # ---- at this input size --------------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ class Field:
 
         The arrays are read-only views that hold one number where units agree, so they cost little even for a volume.
         """
-        boxes = self._walks.boxes(self._op, context)
+        boxes = self.walks.boxes(self.op, context)
         others = tuple(a for a in range(len(self.shape)) if a not in self.unit_axes)
         lo, hi = boxes.over(others)
         empty = [low >= h for low, h in zip(lo, hi, strict=True)]
@@ -232,8 +233,8 @@ class Field:
 
         `unit` is a 0-based index along `unit_axes`. Raises UsageError if it is out of range.
         """
-        index = self._checked(unit)
-        lo, hi = self._walks.boxes(self._op, context).at(dict(zip(self.unit_axes, index, strict=True)))
+        index = self.checked(unit)
+        lo, hi = self.walks.boxes(self.op, context).at(dict(zip(self.unit_axes, index, strict=True)))
         if any(low >= high for low, high in zip(lo, hi, strict=True)):
             lo, hi = [0] * len(lo), [0] * len(hi)
         return Region(tuple(lo), tuple(hi), None if context and self.context else self._unclipped(index), index, self.name)
@@ -258,13 +259,13 @@ class Field:
         With ``clip=False`` the set on the plane, padding included; raises UsageError where there is no plane. Memory is
         that of the field, not of the image.
         """
-        index = self._checked(unit)
-        if not clip and not self._walks.plane_is_pullable(self._op):
+        index = self.checked(unit)
+        if not clip and not self.walks.plane_is_pullable(self.op):
             raise UsageError(
                 f"{self.name} has no field on the plane ({self.why_no_plane or 'it is unbounded or regrouped'}). Use clip=True."
             )
-        plan = self._walks.plan
-        patch = walk.pull(plan, self._op, walk.unit(plan, self._op, index), context=self._walks.whole(self._op, context), clip=clip)
+        plan = self.walks.plan
+        patch = walk.pull(plan, self.op, walk.unit(plan, self.op, index), context=self.walks.whole(self.op, context), clip=clip)
         if patch is None:
             return Support(np.zeros((0,) * len(plan.axes), np.bool_), (0,) * len(plan.axes))
         for axis in plan.axes:
@@ -277,11 +278,12 @@ class Field:
         """Which of this layer's units input pixel `pixel` can reach: a boolean array of shape `units`."""
         shape = self.input_shape
         at = _checked_index(pixel, shape, f"pixel of the input, whose size is {shape}")
-        reached = self._walks.push(at, self._walks.whole(self._op, context))[self._op]
+        reached = self.walks.push(at, self.walks.whole(self.op, context))[self.op]
         assert reached is not None
         return reached
 
-    def _checked(self, unit: Sequence[int]) -> tuple[int, ...]:
+    def checked(self, unit: Sequence[int]) -> tuple[int, ...]:
+        """`unit` as plain integers. Raises UsageError if there is no such unit."""
         return _checked_index(
             unit, self.units, f"unit of {self.name}, which has {self.units} units (tensor {self.shape}, axes {self.unit_axes})"
         )
@@ -293,18 +295,41 @@ class Field:
         from isopter.fields.paths import paths
 
         self._axis(axis)
-        return paths(self._walks, self._op, axis)
+        return paths(self.walks, self.op, axis)
 
     def explain(self, axis: int = 0) -> Explanation:
         """The sum behind the number: what each layer adds to the size, along the widest path (Araujo et al. 2019, eq. 1)."""
         from isopter.fields.explain import explain
 
         self._axis(axis)
-        return explain(self._walks, self._op, axis)
+        return explain(self.walks, self.op, axis)
+
+    def expected(
+        self,
+        unit: Sequence[int] | None = None,
+        *,
+        clip: bool | None = None,
+        context: bool = False,
+        model: Any = None,
+        data: Any = None,
+        seed: int = 0,
+    ) -> Expected | NotExpected:
+        """The effective field this architecture starts with: the mean squared gradient over random weights, without sampling.
+
+        `unit`: an index along `unit_axes`; default the middle one. `clip`: inside this image, or (False) on the plane, padding
+        included; default the plane where there is one. `context`: also through summaries. Weights are taken as He initialises them
+        and activations as symmetric; with the live `model` one forward pass of `data` (a tensor, a tuple or a dict as for `analyze`;
+        default normal noise drawn by `seed`) tells mean squared weights, slopes, norms and gates instead. The
+        result lists its `assumptions`. Where attention or a gate is on the way it is a `NotExpected`, which says so.
+        Source: Luo et al. 2016, section 3. Raises UsageError for a wrong unit, or a unit that reads nothing.
+        """
+        from isopter.effective.expected import expected
+
+        return expected(self, unit, clip=clip, context=context, model=model, data=data, seed=seed)
 
     def _axis(self, axis: int) -> None:
-        if not 0 <= axis < len(self._walks.plan.axes):
-            raise UsageError(f"axis={axis}: the input has {len(self._walks.plan.axes)} space axes, numbered from 0.")
+        if not 0 <= axis < len(self.walks.plan.axes):
+            raise UsageError(f"axis={axis}: the input has {len(self.walks.plan.axes)} space axes, numbered from 0.")
 
 
 def _checked_index(index: Sequence[int] | int, sizes: tuple[int, ...], what: str) -> tuple[int, ...]:

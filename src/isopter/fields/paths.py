@@ -7,6 +7,7 @@ A polynomial per op, size to count, in exact big integers: shifted by (taps - 1)
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -74,6 +75,52 @@ def paths(walks: Walks, op: int, axis: int) -> PathDistribution:
     for size, count in sorted(bounded[op].items()):
         merged[math.ceil(size)] = merged.get(math.ceil(size), 0) + count
     return PathDistribution(tuple(merged), tuple(merged.values()), whole[op])
+
+
+@dataclass(frozen=True)
+class EnergyPaths:
+    """Path sizes (input pixels, ascending) and the share of gradient energy that paths of each size carry; `unbounded` is the share
+    of paths that read a whole axis. All shares sum up to 1."""
+
+    sizes: tuple[int, ...]
+    shares: tuple[float, ...]
+    unbounded: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean size over the bounded paths; nan if there are none."""
+        total = math.fsum(self.shares)
+        return math.fsum(s * w for s, w in zip(self.sizes, self.shares, strict=True)) / total if total else math.nan
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the size over the bounded paths."""
+        total, mean = math.fsum(self.shares), self.mean
+        return (
+            math.sqrt(math.fsum(w * (s - mean) ** 2 for s, w in zip(self.sizes, self.shares, strict=True)) / total) if total else math.nan
+        )
+
+
+def paths_by_energy(walks: Walks, op: int, axis: int, edges: Mapping[int, Sequence[tuple[Edge, float]]]) -> EnergyPaths:
+    """The distribution for one op along one axis; `edges` says with which probability energy at an op came by which edge."""
+    bounded: dict[int, dict[Fraction, float]] = {walks.plan.origin: {Fraction(1): 1.0}}
+    whole = {walks.plan.origin: 0.0}
+    for target in sorted(edges):
+        sizes: dict[Fraction, float] = {}
+        whole[target] = 0.0
+        for edge, share in edges[target]:
+            growth = _growth(walks, edge, axis)
+            whole[target] += share * whole[edge.source]
+            if growth is None:
+                whole[target] += share * sum(bounded[edge.source].values())
+                continue
+            for size, weight in bounded[edge.source].items():
+                sizes[size + growth] = sizes.get(size + growth, 0.0) + weight * share
+        bounded[target] = sizes
+    merged: dict[int, float] = {}
+    for size, weight in sorted(bounded[op].items()):
+        merged[math.ceil(size)] = merged.get(math.ceil(size), 0.0) + weight
+    return EnergyPaths(tuple(merged), tuple(merged.values()), whole[op])
 
 
 def _growth(walks: Walks, edge: Edge, axis: int) -> Fraction | None:

@@ -27,11 +27,18 @@ Follow = Callable[[nn.Module, Recorder, Trace], contextlib.AbstractContextManage
 """Tells the recorder which module call is running, and the trace what left it."""
 
 
-def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = False, follow: Follow | None = None) -> Graph:
+def capture(
+    model: nn.Module,
+    inputs: Mapping[str, Any],
+    *,
+    training: bool = False,
+    follow: Follow | None = None,
+    listener: type[Recorder] = Recorder,
+) -> Graph:
     """Record `model` on `inputs`, by the names of its arguments (see `name_inputs`).
 
-    `follow` tells which module call is running, where module hooks cannot. Tensors in `inputs` only lend shape and dtype,
-    unless the model's control flow asks for values. Raises CaptureError with the model's own words if it fails.
+    `follow` tells which module call is running, where module hooks cannot; `listener` is what records. Tensors in `inputs` only
+    lend shape and dtype, unless the model's control flow asks for values. Raises CaptureError with the model's own words if it fails.
     """
     with alone() as here, settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -41,9 +48,11 @@ def capture(model: nn.Module, inputs: Mapping[str, Any], *, training: bool = Fal
             with settings(), untouched(model, training) as known, contextlib.ExitStack() as also:
                 if subject is not model:
                     known = also.enter_context(untouched(subject, training))
-                return _record(subject, inputs, follow, here, known, *how)
+                return _record(subject, inputs, follow, listener, here, known, *how)
 
         try:
+            if listener.measures:
+                raise NeedsValues("a measurement", type(model).__name__)
             return patiently(lambda: attempt(model))
         except CaptureError:
             raise
@@ -119,6 +128,7 @@ def _record(
     model: nn.Module,
     inputs: Mapping[str, Any],
     follow: Follow | None,
+    listener: type[Recorder],
     here: Callable[[], bool],
     known: Sequence[Tensor],
     made_up: Sequence[Tensor] = (),
@@ -127,7 +137,7 @@ def _record(
     """One pass; on the meta device if there is no `note`, which says why not."""
     parameters = list(model.parameters())
     home = next((t.device for t in (*parameters, *model.buffers())), torch.device("cpu"))
-    recorder = Recorder([*parameters, *made_up], known, note is None, home)
+    recorder = listener([*parameters, *made_up], known, note is None, home)
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule | torch.fx.GraphModule):
             recorder.owners |= _owners(module, name)

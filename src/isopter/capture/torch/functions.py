@@ -72,7 +72,8 @@ def linear(rec: Tape, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any
     if bound["input"].dim() < 2 or not isinstance(values[1], Weight):
         return NotImplemented
     out = rec.real(lambda: func(*map_tensors(args, rec.argument), **map_tensors(kwargs, rec.argument)))
-    op = rec.emit("matmul", tuple(out.shape), [values[0].op], {"operands": ("left",)}, "linear")
+    known = {"power": float(rec.real(bound["weight"].detach().double().square().mean))} if rec.measures else {}
+    op = rec.emit("matmul", tuple(out.shape), [values[0].op], {"operands": ("left",), **known}, "linear")
     rec.learn(out, Data(op))
     return out
 

@@ -78,7 +78,7 @@ class Recorder(Tape, TorchDispatchMode):
 
     def _on_constants(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run for real. Meta tensors only lend their shape; a write to a tensor of the model goes to a copy of it."""
-        written = _written(func, args, kwargs)
+        written = written_by(func, args, kwargs)
         viewed = [args[0]] if _is_view(func) and isinstance(args[0], Tensor) else []
         for tensor in [*written, *viewed]:
             if self.is_foreign(tensor) and id(tensor) not in self._shadows:
@@ -123,7 +123,7 @@ class Recorder(Tape, TorchDispatchMode):
             self.path.pop()
 
     def _on_weights(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        written = _written(func, args, kwargs)
+        written = written_by(func, args, kwargs)
         if written:
             for tensor in written:
                 self._kept.append(tensor)
@@ -142,7 +142,7 @@ class Recorder(Tape, TorchDispatchMode):
         return out
 
     def _on_data(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        written = _written(func, args, kwargs)
+        written = written_by(func, args, kwargs)
         if name.removesuffix("_") in ("index", "index_put", "_unsafe_index", "_index_put_impl"):
             args = (args[0], self.real(lambda: expand_masks(self, list(args[1]))), *args[2:])
             if self.meta and name == "index" and any(isinstance(t, Tensor) and t.dtype == torch.bool for t in args[1]):
@@ -325,7 +325,8 @@ def _bind(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
     return bound
 
 
-def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> list[Tensor]:
+def written_by(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> list[Tensor]:
+    """The tensors that a call writes to."""
     if not func._schema.is_mutable:
         return []
     bound = _bind(func, args, kwargs or {})

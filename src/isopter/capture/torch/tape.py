@@ -51,6 +51,9 @@ class Tape:
     without values, are weights, and all are read, never written. `known` are those there before; others may hold numbers from Python.
     """
 
+    measures = False
+    """Whether this recording needs numbers, not shapes alone (see `gauge.py`)."""
+
     def __init__(self, weights: Sequence[Tensor], known: Sequence[Tensor], meta: bool, home: torch.device) -> None:
         self.ops: list[Op] = []
         self.issues: Counter[tuple[str, str]] = Counter()

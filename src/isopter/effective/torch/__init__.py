@@ -1,0 +1,1 @@
+"""The parts that run a live PyTorch model."""

@@ -1,0 +1,33 @@
+"""One forward pass of a live model, for the numbers that the theory would else assume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from isopter.capture.torch.gauge import gauge
+from isopter.capture.torch.inputs import example_inputs
+from isopter.errors import UsageError
+from isopter.graph import Graph
+
+
+def facts(graph: Graph, model: Any, data: Any, seed: int) -> dict[str, dict[str, Any]]:
+    """Measured params by op name, from `data` (a tensor, a tuple of arguments or a dict by name), or from normal noise of the size that
+    `graph` was made for. Raises UsageError if the model is another than the one analysed."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model={type(model).__name__}: expected the torch.nn.Module that was analysed.")
+    if data is None:
+        generator = torch.Generator().manual_seed(seed)
+        home = next(model.parameters(), torch.empty(0))
+        data = {
+            name: torch.randn(graph.ops[op].shape, generator=generator).to(home.device, home.dtype)
+            for name, op in graph.input_names.items()
+        }
+    found = gauge(model, example_inputs(model, None, data))
+    ops = {op.name: op.kind for op in graph.ops}
+    strange = [name for name in found if name not in ops]
+    if strange:
+        raise UsageError(f"{type(model).__name__} is not the model that was analysed: it runs {strange[0]}, which the analysis has not.")
+    return found
