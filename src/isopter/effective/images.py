@@ -1,0 +1,137 @@
+"""Image files: found, read by Pillow, made ready for a network."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from isopter.capture.guard import user_code
+from isopter.effective.tensors import Array, Shape
+from isopter.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Transform = Callable[[Any], Any]
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
+"""Suffixes, and the only decoders that are asked: some of Pillow's others start programs."""
+
+MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+"""Of ImageNet's pixels per channel, scaled to [0, 1]: what nearly all weights for three channels were trained with."""
+
+
+class Unreadable(Exception):
+    """A file that is no image Pillow can read; the message names it."""
+
+
+@cache
+def pillow() -> ModuleType:
+    """PIL.Image. Raises MissingExtra without Pillow."""
+    try:
+        import PIL.Image
+        import PIL.ImageOps  # read_image and prepared find it as an attribute of PIL
+    except ModuleNotFoundError:
+        raise MissingExtra("Pillow", "images", "Reading images") from None
+    return PIL
+
+
+def find_images(places: Iterable[str | Path]) -> list[Path]:
+    """Image files, as named and in folders below, each folder's sorted by path. Hidden files and folders are passed over.
+
+    Raises UsageError where a path does not exist, is no image by its suffix, or where there is none at all.
+    """
+    paths = [Path(place).expanduser() for place in places]
+    found = [file for path in paths for file in (_inside(path) if path.is_dir() else [_named(path)])]
+    if not found:
+        where = ", ".join(str(path) for path in paths[:3])
+        raise UsageError(f"There is no image in {where}, nor in its subfolders. Expected files such as a.jpg ({', '.join(FORMATS)}).")
+    return found
+
+
+def _named(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"There is no {path}. Expected a folder of images, or an image ({', '.join(FORMATS)}).")
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path} is no image that isopter reads. Expected a folder, or a file of {', '.join(FORMATS)}.")
+    return path
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Images below a folder; linked folders are followed, each once, so that links in a circle end."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    for here, folders, files in os.walk(folder, followlinks=True, onerror=_closed):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else [f for f in folders if not f.startswith(".")]
+        if real not in seen:
+            found += [Path(here, f) for f in files if not f.startswith(".") and Path(f).suffix.lower() in FORMATS]
+        seen.add(real)
+    return sorted(found)
+
+
+def _closed(error: OSError) -> None:
+    warnings.warn(f"The folder {error.filename} cannot be read ({error.strerror}); its images are left out.", stacklevel=2)
+
+
+def read_image(path: Path) -> Image:
+    """The image in a file, turned as its EXIF orientation says. Raises Unreadable."""
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise Unreadable(f"{path} (no regular file)")
+    pil = pillow()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks on tags and palettes, of no concern here
+        warnings.simplefilter("error", pil.Image.DecompressionBombWarning)
+        try:
+            with pil.Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+                image.load()
+                turned: Image = pil.ImageOps.exif_transpose(image)
+                return turned
+        except Exception as error:  # damaged files make decoders raise almost anything
+            said = " ".join(str(error).replace(str(path), "").replace("''", "").split())
+            raise Unreadable(f"{path} ({type(error).__name__}: {said[:120]})") from error
+
+
+def prepared(image: Image, shape: Shape, transform: Transform | None, name: str) -> Array:
+    """An image as an array (C, H, W): RGB for three channels, grey for one; then by `transform`, or as follows.
+
+    It is resized (bilinear, smoothed when it shrinks) to cover the height and width of `shape`, cut at the centre, scaled to [0, 1],
+    and for three channels standardised by the mean and standard deviation of ImageNet. Raises UsageError for other inputs.
+    """
+    channels = shape[1] if len(shape) == 4 else 0
+    image = _coloured(image, channels, name)
+    if transform is not None:
+        made = user_code(lambda: transform(image), f"applying transform to {name}")
+        if not isinstance(made, Tensor | np.ndarray):
+            raise UsageError(f"transform made a {type(made).__name__} of {name}. Expected a tensor of shape {shape[1:]}.")
+        return made
+    if channels not in (1, 3):
+        raise UsageError(
+            f"An image becomes (1, 3, H, W) or (1, 1, H, W), and the input is {shape}. Give a transform that makes it of an image."
+        )
+    pil = pillow()
+    ready = pil.ImageOps.fit(image, (shape[3], shape[2]), method=pil.Image.Resampling.BILINEAR)
+    pixels = np.asarray(ready, dtype=np.float32).reshape(shape[2], shape[3], channels) / np.float32(255)
+    if channels == 3:
+        pixels = (pixels - MEAN) / STD
+    return np.moveaxis(pixels, -1, 0)
+
+
+def _coloured(image: Image, channels: int, name: str) -> Image:
+    """In RGB for three channels, grey for one, as it is for others. Pillow would cut 16 bits off at 255; here they are scaled."""
+    if image.mode == "F" and channels in (1, 3):
+        raise Unreadable(f"{name} (its pixels are floating point numbers of unknown range)")
+    if image.mode.startswith("I") and channels in (1, 3):
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise Unreadable(f"{name} (its pixels are not of 16 bits)")
+        image = pillow().Image.fromarray(np.round(levels / 257).astype(np.uint8))
+    return image.convert({1: "L", 3: "RGB"}[channels]) if channels in (1, 3) else image
