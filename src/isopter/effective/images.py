@@ -104,10 +104,14 @@ def prepared(image: Image, shape: Shape, transform: Transform | None, name: str)
     """An image as an array (C, H, W): RGB for three channels, grey for one; then by `transform`, or as follows.
 
     It is resized (bilinear, smoothed when it shrinks) to cover the height and width of `shape`, cut at the centre, scaled to [0, 1],
-    and for three channels standardised by the mean and standard deviation of ImageNet. Raises UsageError for other inputs.
+    and for three channels standardised by the mean and standard deviation of ImageNet. Raises UsageError for other inputs, CaptureError
+    where `transform` fails, and Unreadable.
     """
     channels = shape[1] if len(shape) == 4 else 0
-    image = _coloured(image, channels, name)
+    try:
+        image = _coloured(image, channels, name)
+    except (OSError, SyntaxError, ValueError) as error:  # a dataset's image may not have been decoded yet
+        raise Unreadable(f"{name} ({type(error).__name__}: {str(error)[:120]})") from error
     if transform is not None:
         made = user_code(lambda: transform(image), f"applying transform to {name}")
         if not isinstance(made, Tensor | np.ndarray):

@@ -79,9 +79,11 @@ class Chosen(Samples):
         finally:
             if missed:
                 more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
-                warnings.warn(f"{len(missed)} images cannot be read and are left out: {', '.join(missed[:3])}{more}.", stacklevel=2)
+                warnings.warn(f"Not read, and left out: {', '.join(missed[:3])}{more}.", stacklevel=2)
         if missed and not given and all(self._sample(index, missed) is None for index in range(self.length)):
-            raise UsageError(f"None of the {len(self.order)} images can be read; the first: {missed[0]}.")
+            raise UsageError(
+                f"No image can be read, of {len(self.order)}; the first: {missed[0]}. Expected PNG, JPEG, BMP, WebP, TIFF or GIF."
+            )
 
     def _sample(self, index: int, missed: list[str]) -> Tensor | None:
         for place in self.order[index :: self.length]:
@@ -118,8 +120,15 @@ class Stream(Samples):
             if item is _END:
                 return self._ended()
             index, self._next = self._next, self._next + 1
-            if index in wanted:
-                yield index, made(item, self.shape, self.transform, name)
+            if index in wanted and (sample := self._made(item, name)) is not None:
+                yield index, sample
+
+    def _made(self, item: Any, name: str) -> Tensor | None:
+        try:
+            return made(item, self.shape, self.transform, name)
+        except Unreadable as error:
+            warnings.warn(f"Not read, and left out: {error}.", stacklevel=3)
+            return None
 
     def _at(self, first: int) -> Iterator[tuple[str, Any]]:
         """The flow of samples, not yet past the first that is wanted."""
