@@ -19,13 +19,13 @@ def generator(seed: int, *place: int) -> np.random.Generator:
 
 
 @contextmanager
-def seeded(seed: int, place: int) -> Iterator[None]:
+def seeded(seed: int, *place: int) -> Iterator[None]:
     """Code that draws from the global generators (of torch on the CPU, numpy and Python) draws by seed and place.
 
     Their states are put back. So a dataset's random crop of sample i is the same in every process, and the user's own
     draws go on as if nothing had been read.
     """
-    words = [int(word) for word in generator(seed, place, 1).integers(0, 2**32, 3)]
+    words = [int(word) for word in generator(seed, *place, 1).integers(0, 2**32, 3)]
     kept, python, numbers = torch.default_generator.get_state(), random.getstate(), np.random.get_state()
     torch.default_generator.manual_seed(words[0])
     random.seed(words[1])

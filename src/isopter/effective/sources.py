@@ -120,12 +120,13 @@ class Stream(Samples):
             if item is _END:
                 return self._ended()
             index, self._next = self._next, self._next + 1
-            if index in wanted and (sample := self._made(item, name)) is not None:
+            if index in wanted and (sample := self._made(index, item, name)) is not None:
                 yield index, sample
 
-    def _made(self, item: Any, name: str) -> Tensor | None:
+    def _made(self, index: int, item: Any, name: str) -> Tensor | None:
         try:
-            return made(item, self.shape, self.transform, name)
+            with seeded(self.seed, index, 0):
+                return made(item, self.shape, self.transform, name)
         except Unreadable as error:
             warnings.warn(f"Not read, and left out: {error}.", stacklevel=3)
             return None
