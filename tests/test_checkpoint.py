@@ -26,6 +26,8 @@ from isopter.capture.torch.checkpoint import DEEPEST, NAMES, _states, load_weigh
 
 State = dict[str, Tensor]
 
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # old programs are among the files
+
 
 def net(width: int = 4) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.Sequential(nn.Conv2d(width, 2, 1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import tarfile
+import warnings
 import zipfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -59,7 +60,7 @@ def _pickled(path: Path, head: bytes) -> Any:
     if reason:
         raise UsageError(f"{path} {reason}. Expected what torch.save(model.state_dict(), path) writes.")
     try:
-        with _harmless():
+        with _harmless(), warnings.catch_warnings(action="ignore"):  # it asks the user to report odd files to PyTorch
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what is damaged makes it raise almost anything
         if (code := _CODE.search(str(error))) is not None:
