@@ -10,6 +10,7 @@ import os
 import pickle
 import random
 import struct
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -21,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from isopter import UsageError
+from isopter import MissingExtra, UsageError
 from isopter.capture.torch.checkpoint import DEEPEST, NAMES, _states, load_weights
 
 State = dict[str, Tensor]
@@ -381,3 +382,10 @@ def test_names_of_a_file_do_not_reach_the_terminal_raw(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         load_weights(net(), path)
     assert "?[31mred" in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 1500
+
+
+def test_without_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_file(trained(), tmp_path / "w.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    with pytest.raises(MissingExtra, match=r'pip install "isopter\[safetensors\]"'):
+        load_weights(net(), tmp_path / "w.safetensors")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-from isopter import CaptureError, UsageError
-from isopter.effective.images import MEAN, STD
+from isopter import CaptureError, MissingExtra, UsageError
+from isopter.effective.images import MEAN, STD, pillow
 from isopter.effective.samples import samples
 
 SHAPE = (1, 3, 6, 5)
@@ -427,3 +428,11 @@ def test_folders_without_images(tmp_path: Path) -> None:
     (tmp_path / "a.npy").touch()
     with pytest.raises(UsageError, match="no image that isopter reads"):
         take(tmp_path / "a.npy")
+
+
+def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    pillow.cache_clear()
+    with pytest.raises(MissingExtra, match=r'pip install "isopter\[images\]"'):
+        take(tmp_path)
