@@ -21,6 +21,8 @@ from isopter.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from isopter.effective.comparison import Moved
+
 Statistic = Literal["energy", "rms", "abs", "relu"]
 STATISTICS: tuple[Statistic, ...] = ("energy", "rms", "abs", "relu")
 
@@ -163,6 +165,12 @@ class EffectiveField:
             case _:
                 assert_never(_no_convention(convention))
         return scaled_power(side, self.map.ndim, 1 / math.prod(self.image))
+
+    def against(self, prior: EffectiveField) -> Moved:
+        """How far this map is from `prior`, such as the expected field of the same layer: widths, centre, overlap. See `Moved`."""
+        from isopter.effective.comparison import compare_fields
+
+        return compare_fields(self, prior)
 
     # ---- for subclasses: how a metric of the map becomes a number --------------------------------------------------------
 
