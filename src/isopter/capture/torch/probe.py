@@ -12,7 +12,6 @@ import contextlib
 import math
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,7 @@ from isopter.capture.torch.inputs import example_inputs
 from isopter.capture.torch.surroundings import alone, settings
 from isopter.capture.torch.tape import map_tensors
 from isopter.capture.torch.values import tensors_in
+from isopter.capture.torch.watch import watch
 from isopter.errors import CaptureError, UsageError
 
 Bools = npt.NDArray[np.bool_]
@@ -232,10 +232,16 @@ class Prober:
         by_path: dict[str, list[tuple[str, Target]]] = {}
         for key, target in targets.items():
             by_path.setdefault(target.path, []).append((key, target))
+
+        def visit_all(path: str, made: list[Tensor]) -> None:
+            for key, target in by_path[path]:
+                if target.output < len(made):
+                    visit(key, made[target.output])
+
         with alone() as here, settings(), untouched(self.model), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.set_default_dtype(torch.float64)  # for what the model makes of whole numbers (``x.byte() / 255``)
-            self._call(args, kwargs, _watch(self.model, by_path, visit, here))
+            self._call(args, kwargs, watch(self.model, by_path, visit_all, here))
 
     def _call(self, args: list[Any], kwargs: dict[str, Any], watch: contextlib.AbstractContextManager[None]) -> None:
         with watch, OnThisMachine(), InDouble():
@@ -320,36 +326,6 @@ def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[i
 def _chunks(items: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-@contextlib.contextmanager
-def _watch(
-    model: nn.Module, wanted: Mapping[str, list[tuple[str, Target]]], visit: Callable[[str, Tensor], None], here: Callable[[], bool]
-) -> Iterator[None]:
-    names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
-    calls: Counter[str] = Counter()
-    path: list[str] = []
-
-    def enter(module: nn.Module, args: Any) -> None:
-        name = names.get(id(module)) if here() else None
-        if name is not None:
-            calls[name] += 1
-            path.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
-
-    def leave(module: nn.Module, args: Any, output: Any) -> None:
-        if id(module) not in names or not here():
-            return
-        made = tensors_in(output)
-        for key, target in wanted.get(path.pop(), ()):
-            if target.output < len(made):
-                visit(key, made[target.output])
-
-    hooks = [nn.modules.module.register_module_forward_pre_hook(enter), nn.modules.module.register_module_forward_hook(leave)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def progress_bar(done: int, total: int, active: bool) -> None:
