@@ -1,1 +1,1 @@
-"""The parts that run a live PyTorch model."""
+"""The parts of the measurement that run PyTorch."""

@@ -1,0 +1,113 @@
+"""Gradients of a live model: one forward pass up to the last layer wanted, and one backward pass per layer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from isopter.capture.torch.belongings import untouched
+from isopter.capture.torch.capture import first_line
+from isopter.capture.torch.devices import OnThisMachine
+from isopter.capture.torch.double import InDouble
+from isopter.capture.torch.surroundings import alone, patiently, settings
+from isopter.capture.torch.watch import watch
+from isopter.effective.torch.asks import Ask, NotSeparable, Picked, Target, gradient, pick
+from isopter.effective.torch.ready import ready
+from isopter.effective.torch.rest import Rest
+from isopter.errors import CaptureError, UsageError
+
+
+class _Enough(BaseException):
+    """All that was wanted has been seen; no model's ``except Exception`` holds it up."""
+
+
+class Live:
+    """A model that runs, and gives gradients with respect to its input. Use it while `open`."""
+
+    def __init__(
+        self, model: nn.Module, shape: tuple[int, ...], *, target: Target, seed: int, training: bool, dtype: Any, device: Any
+    ) -> None:
+        self.original, self.target, self.seed, self.training = model, target, seed, training
+        with alone(), settings():
+            self.model, self.dtype, self.device = ready(model, shape, dtype, device)
+        self.bypassed: set[str] = set()
+        """Layers whose gradient is of the values before their activation."""
+        self._here: Callable[[], bool] = lambda: True
+        self._rest: Rest | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """The model in the mode asked for, its weights without gradients; afterwards it is as it was."""
+        with alone() as self._here, untouched(self.original), untouched(self.model, self.training) as tensors:
+            for tensor in tensors:
+                if tensor.is_leaf and tensor.requires_grad:
+                    tensor.requires_grad_(False)  # so that nothing is kept that only their gradients need
+            self._rest = Rest(self.model)
+            try:
+                yield
+            finally:
+                self._rest.put_back()
+
+    def gradients(self, batch: Tensor, asks: Sequence[Ask], numbers: Sequence[int]) -> list[Tensor]:
+        """Of each ask, the gradient with respect to `batch`, whose rows are the samples of these numbers.
+
+        Raises UsageError where a layer has no gradient, NotSeparable where samples meet, CaptureError where the model fails.
+        """
+        return patiently(lambda: self._gradients(batch, asks, numbers))
+
+    def _gradients(self, batch: Tensor, asks: Sequence[Ask], numbers: Sequence[int]) -> list[Tensor]:
+        assert self._rest is not None, "gradients() outside of open()"
+        with settings(), torch.enable_grad(), warnings.catch_warnings(), torch.autocast(self.device.type, enabled=False):
+            warnings.simplefilter("ignore")
+            double = InDouble() if self.dtype is torch.float64 else contextlib.nullcontext()
+            if self.dtype is torch.float64:
+                torch.set_default_dtype(torch.float64)
+            self._rest.put_back()
+            self._draw_from(numbers[0])
+            leaf = batch.detach().to(self.device, self.dtype, copy=True).requires_grad_()
+            with OnThisMachine(), double:
+                picked = self._forward(leaf, asks, len(numbers))
+                return [gradient(leaf, ask, picked[ask.layer], self.target, self.seed, numbers, keep=ask is not asks[-1]) for ask in asks]
+
+    def _draw_from(self, number: int) -> None:
+        """Dropout and the like are drawn by the sample's number, not by what ran before; `settings` puts all states back."""
+        words = np.random.SeedSequence((self.seed, *b"model"), spawn_key=(number,)).generate_state(3)
+        torch.default_generator.manual_seed(int(words[0]))
+        if torch.cuda.is_initialized():  # `torch.manual_seed` would note where it was called, for a GPU that is never used
+            torch.cuda.manual_seed_all(int(words[0]))
+        random.seed(int(words[1]))
+        np.random.seed(int(words[2]))
+
+    def _forward(self, leaf: Tensor, asks: Sequence[Ask], rows: int) -> dict[str, Picked]:
+        by_call: dict[str, list[Ask]] = {}
+        for ask in asks:
+            by_call.setdefault(ask.call, []).append(ask)
+        picked: dict[str, Picked] = {}
+
+        def visit(call: str, made: list[Tensor]) -> None:
+            for ask in by_call[call]:
+                if ask.output < len(made):
+                    picked[ask.layer] = pick(made[ask.output], ask, rows, self.target)
+            if len(picked) == len(asks):
+                raise _Enough
+
+        try:
+            with watch(self.model, by_call, visit, self._here), contextlib.suppress(_Enough):
+                self.model(leaf.clone())  # a copy: a model may write to its input
+        except (UsageError, NotSeparable):
+            raise
+        except Exception as error:
+            name, shape = type(self.original).__name__, "x".join(map(str, leaf.shape))
+            raise CaptureError(f"{name} raised {type(error).__name__} when run on an input of {shape}: {first_line(error)}") from error
+        missing = [ask.layer for ask in asks if ask.layer not in picked]
+        if missing:
+            raise CaptureError(f"{missing[0]} was not called in this run, and was in the analysis: the model chooses its path by values.")
+        self.bypassed |= {layer for layer, found in picked.items() if found.activation is not None}
+        return picked
