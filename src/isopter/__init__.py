@@ -7,6 +7,7 @@ TYPE_CHECKING = False  # typing's own, without the time to import typing
 if TYPE_CHECKING:
     from isopter.analysis import Analysis, analyze, load
     from isopter.custom import register
+    from isopter.effective.measure import effective
     from isopter.errors import (
         CaptureError,
         GraphError,
@@ -31,6 +32,7 @@ __all__ = [
     "UsageError",
     "Verification",
     "analyze",
+    "effective",
     "load",
     "register",
     "verify",
@@ -40,6 +42,7 @@ _HOMES = {
     "Analysis": "analysis",
     "Verification": "verification",
     "analyze": "analysis",
+    "effective": "effective.measure",
     "load": "analysis",
     "register": "custom",
     "verify": "verification",
