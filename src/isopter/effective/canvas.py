@@ -85,12 +85,12 @@ def is_bounded(field: Field) -> bool:
 
 def steps(field: Field) -> tuple[int, ...]:
     """Per axis, by how many pixels a canvas can be moved with all units on the way in step: the least common multiple of their jumps."""
-    plan, found, needed = field._walks.plan, [1] * len(field.input_shape), {field._op}
-    for op in range(field._op, -1, -1):
+    plan, found, needed = field.walks.plan, [1] * len(field.input_shape), {field.op}
+    for op in range(field.op, -1, -1):
         if op not in needed:
             continue
         needed |= {edge.source for edge in plan.incoming(op, context=False)}
-        for axis, extent in enumerate(field._walks.extent(op)):
+        for axis, extent in enumerate(field.walks.extent(op)):
             if isinstance(extent, Progression) and extent.jump:
                 found[axis] = math.lcm(found[axis], abs(extent.jump))
     return tuple(found)

@@ -105,11 +105,11 @@ class Run:
 
 def bytes_of(group: Sequence[Course]) -> float:
     """What one sample's forward and backward pass may keep: every value up to the last layer, twice in single precision."""
-    last = max((course.layer.field for course in group), key=lambda f: f._op)
+    last = max((course.layer.field for course in group), key=lambda f: f.op)
     share = 1.0
     for size, image in zip(group[0].place.size, last.input_shape, strict=True):
         share *= size / image
-    return 8 * share * sum(_numel(op.shape) for op in last._walks.graph.ops[: last._op + 1])
+    return 8 * share * sum(_numel(op.shape) for op in last.walks.graph.ops[: last.op + 1])
 
 
 def _numel(shape: Sequence[int]) -> int:
