@@ -143,3 +143,47 @@ def verify(**options: Any) -> int:
     from isopter.cli.verify import run
 
     return run(**options)
+
+
+@cli.command()
+@_options(_model)
+@click.option(
+    "-l",
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="LAYER",
+    help="A layer or a pattern; several are possible (default: the last bounded one).",
+)
+@_options(_input, _pretrained)
+@click.option("--expected", is_flag=True, help="What the architecture starts with, computed without sampling.")
+@click.option("--samples", type=click.IntRange(min=1), default=64, show_default=True, help="How many inputs to measure with.")
+@click.option(
+    "--until",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="ERROR",
+    help="Stop when the map's relative error is at most this, such as 0.05.",
+)
+@click.option("--images", type=click.Path(), metavar="DIR", help="Measure on these images (a folder or a file) instead of noise.")
+@click.option("--weights", type=click.Path(), metavar="FILE", help="Weights to load first: .safetensors, or .pt read as weights only.")
+@click.option(
+    "--convention", type=click.Choice(["scale-free", "replknet"]), default="scale-free", show_default=True, help="Of published tables."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of noise, signs and the choice of images.")
+@click.option("--device", metavar="DEVICE", help="Where to measure, such as cuda (default: where the model is).")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Precision to measure in (default: the model's).")
+@_options(_format("text", "json"))
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Write to FILE: .json, .npz, .png, else text; may be repeated.",
+)
+def erf(**options: Any) -> int:
+    """How much of its field a layer uses: the effective receptive field, measured or expected."""
+    from isopter.cli.erf import run
+
+    return run(**options)

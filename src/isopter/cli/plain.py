@@ -12,6 +12,7 @@ Commands:
   table   Size, stride and start of every layer's field
   unit    What one unit of a layer sees
   paths   How many routes through the network give each field size
+  erf     How much of it a layer uses: the effective field
   verify  Hold the analysis against the real model
 
 MODEL is one of:

@@ -46,8 +46,8 @@ def compare_fields(field: EffectiveField, prior: EffectiveField) -> Moved:
     """
     if field.statistic != prior.statistic or field.map.ndim != prior.map.ndim:
         raise UsageError(
-            f"A map of {field.statistic} over {field.map.ndim} axes cannot be compared with one of {prior.statistic} over {prior.map.ndim}. "
-            "Measure the energy, and expect the field of the same layer."
+            f"A map of {field.statistic} over {field.map.ndim} axes cannot be compared with one of {prior.statistic} over "
+            f"{prior.map.ndim}. Measure the energy, and expect the field of the same layer."
         )
     apart = np.subtract(field.center, prior.center)
     if not np.allclose(apart, np.rint(apart)):

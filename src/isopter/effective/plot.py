@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from isopter.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from isopter.effective.field import EffectiveField
 
@@ -41,6 +43,22 @@ def plot(field: EffectiveField, ax: Axes | None, *, scale: Literal["linear", "lo
     else:
         _image(field, ax, scale, cmap)
     return ax
+
+
+def figure(fields: Sequence[EffectiveField]) -> Figure:
+    """All fields side by side, at most four in a row, as a new figure that nobody shows. Raises MissingExtra without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
+        raise MissingExtra("matplotlib", "plot", "A picture") from None
+    columns = min(len(fields), 4)
+    rows = -(-len(fields) // columns)
+    made = Figure(figsize=(4.6 * columns, 4.2 * rows), layout="constrained")
+    for at, field in enumerate(fields, start=1):
+        plot(field, made.add_subplot(rows, columns, at), scale="linear", cmap="viridis")
+    return made
 
 
 def _line(field: EffectiveField, ax: Axes, scale: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from isopter.effective.estimate import Estimate
+from isopter.effective.field import EffectiveField
 from isopter.effective.measured import Measured
 from isopter.errors import LayerNotFound
+from isopter.report.lines import printable
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,9 +36,7 @@ class Effective(Mapping[str, Measured]):
         return len(self.fields)
 
     def __repr__(self) -> str:
-        return "\n".join(
-            [f"{self.name} \u00b7 effective fields, input pixels", "", *_table(list(self.fields.values())), *_foot(self.fields)]
-        )
+        return "\n".join([f"{self.name} \u00b7 effective fields, input pixels", "", *table_lines(list(self.fields.values()))])
 
     def to_dict(self, *, map: bool = False) -> dict[str, Any]:
         """Plain data for JSON, one entry per layer (see `Measured.to_dict`); ``map=True`` adds the maps."""
@@ -45,24 +46,30 @@ class Effective(Mapping[str, Measured]):
 COLUMNS = ("layer", "size", "sigma", "95 % side", "ratio", "samples", "error")
 
 
-def _table(fields: list[Measured]) -> list[str]:
-    rows = [COLUMNS, *(_row(field) for field in fields)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
+def table_lines(fields: Sequence[EffectiveField]) -> list[str]:
+    """A line per field under a head, and notes below; the last two columns only where something was measured."""
+    columns = COLUMNS if any(isinstance(f, Measured) for f in fields) else COLUMNS[:-2]
+    rows = [columns, *(_row(field)[: len(columns)] for field in fields)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(columns))]
     lines = ["  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(r, widths, strict=True))) for r in rows]
-    return [lines[0], "\u2500" * len(lines[0]), *lines[1:]]
+    return [lines[0], "\u2500" * len(lines[0]), *lines[1:], *_foot([f for f in fields if isinstance(f, Measured)])]
 
 
-def _row(field: Measured) -> tuple[str, ...]:
-    sigma = " x ".join(repr(s) for s in field.sigma)
-    size = "x".join("inf" if math.isinf(n) else f"{n:g}" for n in field.size) + ("*" if field.clipped else "")
-    error = f"{field.relative_error:.1%}" if math.isfinite(field.relative_error) else "?"
-    return field.layer, size, sigma, repr(field.side(0.95)), repr(field.ratio), str(field.samples), error
+def _row(field: EffectiveField) -> tuple[str, ...]:
+    measured = field if isinstance(field, Measured) else None
+    size = "x".join("inf" if math.isinf(n) else f"{n:g}" for n in field.size) + ("*" if measured and measured.clipped else "")
+    error = f"{measured.relative_error:.1%}" if measured and math.isfinite(measured.relative_error) else "?"
+    sigma = " x ".join(map(_show, field.sigma))
+    samples = str(measured.samples) if measured else ""
+    return printable(field.layer), size, sigma, _show(field.side(0.95)), _show(field.ratio), samples, error
 
 
-def _foot(fields: Mapping[str, Measured]) -> list[str]:
-    lines = (
-        ["* the theoretical field reaches beyond the image: the map is cut off there"] if any(f.clipped for f in fields.values()) else []
-    )
-    notes = {note: [name for name, f in fields.items() if note in f.notes] for field in fields.values() for note in field.notes}
-    lines += [f"{', '.join(names) if len(names) < len(fields) else 'all'}: {note}" for note, names in notes.items()]
+def _show(value: float) -> str:
+    return repr(value) if isinstance(value, Estimate | int) else f"{value:.4g}"
+
+
+def _foot(fields: Sequence[Measured]) -> list[str]:
+    lines = ["* the theoretical field reaches beyond the image: the map is cut off there"] if any(f.clipped for f in fields) else []
+    notes = {note: [f.layer for f in fields if note in f.notes] for field in fields for note in field.notes}
+    lines += [f"{', '.join(map(printable, names)) if len(names) < len(fields) else 'all'}: {note}" for note, names in notes.items()]
     return ["", *lines] if lines else []
