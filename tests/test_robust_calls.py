@@ -158,6 +158,12 @@ def test_inside_other_modes() -> None:
     same(fake)
 
 
+def test_reshaping_nothing() -> None:
+    """A crop that leaves nothing of a small input, reshaped as if it did."""
+    model = net(lambda x, c, d: c(x)[..., :0].reshape(1, 2, 0, 4))
+    assert ip.analyze(model, SIZE)["output"].units == (0,)
+
+
 def test_two_threads() -> None:
     model = nn.Sequential(plain(), nn.BatchNorm2d(2), nn.Dropout()).train()
     found: list[Any] = []

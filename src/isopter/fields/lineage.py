@@ -82,6 +82,8 @@ def _siblings(a: Factor, b: Factor) -> bool:
 
 def split(factors: list[Factor], sizes: Shape) -> list[Axis]:
     """Deal `factors` out to axes of these sizes, splitting a factor where a boundary falls inside it."""
+    if 0 in sizes:  # nothing is in the tensor, so no boundary falls inside a factor: the empty axes carry its space
+        return [(Factor(n, n == 0 and any(f.space for f in factors)),) for n in sizes]
     left = list(reversed(factors))
     result: list[Axis] = []
     for size in sizes:
