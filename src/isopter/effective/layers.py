@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from isopter.analysis import Analysis
-from isopter.effective.canvas import is_bounded
 from isopter.errors import UsageError
 from isopter.fields.field import Field
 
@@ -23,7 +23,7 @@ class Layer:
 
 
 def chosen(analysis: Analysis, layers: Any) -> tuple[Layer, ...]:
-    """The layers of one or several names, globs or modules; of None the last whose field is bounded, as the outermost module returns it.
+    """The layers of one or several names, globs or modules; of None the last that is a map, as the outermost module returns it.
 
     Raises UsageError for what no module returns, with the nearest that one does.
     """
@@ -33,7 +33,7 @@ def chosen(analysis: Analysis, layers: Any) -> tuple[Layer, ...]:
         keys = layers if isinstance(layers, Sequence) and not isinstance(layers, str) else [layers]
         names = [name for key in keys for name in _names(analysis, key)]
     if not names:
-        raise UsageError("layers is empty. Name at least one, or leave it out for the last whose field is bounded.")
+        raise UsageError("layers is empty. Name at least one, or leave it out for the last that is still a map.")
     return tuple(Layer(name, analysis[name], *analysis.graph.calls[name]) for name in dict.fromkeys(names))
 
 
@@ -68,6 +68,11 @@ def _default(analysis: Analysis) -> str:
     if not made:
         return _returned(analysis, len(graph.ops) - 1, analysis.name)
     fields = {name: analysis[name] for name in made}
-    able = [n for n, f in fields.items() if is_bounded(f)] or [n for n, f in fields.items() if f.units] or list(made)
+    able = [n for n, f in fields.items() if _is_map(f)] or list(made)
     last = max(made[name] for name in able)
     return min((name for name in able if made[name] == last), key=len)
+
+
+def _is_map(field: Field) -> bool:
+    """Whether it has units side by side, and channels: neither pooled to one place nor flattened to a vector."""
+    return math.prod(field.units) > 1 and len(field.shape) - len(field.units) > 1
