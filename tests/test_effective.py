@@ -200,7 +200,8 @@ def test_crop_keeps_the_borders_of_real_data(unit: tuple[int, int]) -> None:
     assert part.clipped and whole.clipped and part.unit == unit
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.filterwarnings("ignore:Only zero gradients")
+@pytest.mark.parametrize("seed", [*range(10), 312, 387])
 def test_crop_changes_nothing_in_random_networks(seed: int) -> None:
     """Of everything that moves, mixes or drops positions, whether it can be cut or not."""
     network = random_network(seed)
@@ -249,6 +250,20 @@ def test_a_canvas_that_would_be_noticed_is_not_used() -> None:
     whole = ip.effective(net, "conv", (1, 3, 20, 20), data=data, samples=2, dtype="float64", crop=False)["conv"]
     assert found.map.shape == (20, 20) and close(found.map, whole.map)
     assert any("Ran on the whole image" in note for note in found.notes)
+
+
+def test_a_maximum_may_hide_that_other_pixels_are_read() -> None:
+    """Pooled to a size of its own, a smaller input is read otherwise; on one draw in two the maximum is the same."""
+    net = Tuned(lambda m, x: m.conv(m.pool(x)), pool=nn.AdaptiveMaxPool1d(14), conv=nn.Conv1d(3, 3, 1))
+    found = ip.effective(net, "pool", (1, 3, 18), data=photos(2, 3, 18), samples=2)["pool"]
+    assert found.map.shape == (18,) and any("the unit reads other pixels" in note for note in found.notes)
+
+
+def test_a_field_too_large_for_memory_is_clipped() -> None:
+    """Noise under the whole of a huge field would take more than there is: the image runs, and the result says so."""
+    net = nn.Sequential(*[nn.Conv2d(3, 64, 3, stride=2) if k == 0 else nn.Conv2d(64, 64, 3, dilation=1000, padding=1000) for k in range(4)])
+    found = ip.effective(net, "3", (1, 3, 16, 16), samples=2)["3"]
+    assert found.clipped and found.map.shape == (16, 16) and any("GB" in note for note in found.notes)
 
 
 def test_a_model_of_one_size_runs_on_it() -> None:
@@ -461,10 +476,12 @@ def test_layers_by_name_glob_and_module() -> None:
     }  # fmt: skip
 
 
-def test_the_default_is_the_last_bounded_layer() -> None:
-    """What stands before the head, by its shortest name."""
+def test_the_default_is_the_last_map() -> None:
+    """What stands before the head pools all of space away, by its shortest name."""
     net = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     assert list(ip.effective(net, input_size=(1, 3, 12, 12), samples=2)) == ["0"]
+    flat = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(400, 2))
+    assert list(ip.effective(flat, input_size=(1, 3, 12, 12), samples=2)) == ["0"]
 
 
 def test_a_result_is_plain_data() -> None:

@@ -147,6 +147,26 @@ def reach(field: Field, unit: tuple[int, ...]) -> Box:
     return tuple((int(lo), int(hi)) for lo, hi in box)
 
 
+def moved(there: Field, field: Field, place: Place) -> str:
+    """Whether the theory of the canvas, `there`, gives the unit the same field: "" if it does, else what is otherwise."""
+    lo, hi = zip(*(tuple(n - start for n in side) for side, (start, _) in zip(place.box, place.canvas, strict=True)), strict=True)
+    if len(there.units) != len(place.at) or any(not 0 <= i < n for i, n in zip(place.at, there.units, strict=True)):
+        return f"an input of {_by(place.size)} gives {_by(there.units)} units, without the one that sees it"
+    region = there.region(place.at)
+    same = (region.lo, region.hi) == (lo, hi) and there.stride == field.stride
+    return "" if same else f"on an input of {_by(place.size)} the unit reads other pixels"
+
+
+def bytes_kept(field: Field, size: Sequence[int]) -> float:
+    """What a forward and backward pass on a canvas of this size may keep: every value up to the layer, twice in single precision."""
+    share = math.prod(size) / math.prod(field.input_shape)
+    return 8 * share * sum(math.prod(op.shape) for op in field.walks.graph.ops[: field.op + 1])
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " x ".join(map(str, sizes))
+
+
 # ---- which unit --------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -18,7 +19,7 @@ from isopter.fields.plan import space_axes
 
 if TYPE_CHECKING:
     from isopter.effective.measured import Sums
-    from isopter.effective.torch.groups import Course
+    from isopter.effective.torch.plan import Course
 
 Target = Literal["random", "sum", "positive"]
 Statistic = Literal["energy", "abs", "relu"]
@@ -47,8 +48,8 @@ def effective(
     """The effective field of layers of `model`, measured: the mean over inputs of a unit's squared gradient by every input pixel.
 
     `model`: a `torch.nn.Module`; it runs as it is, with its weights, and is left as it was found. `layers`: names, globs or module
-    objects whose output to measure; default the last layer whose theoretical field is bounded. `input_size`: of the one input tensor,
-    with a batch of 1, such as ``(1, 3, 224, 224)``.
+    objects whose output to measure; default the last that is still a map, neither pooled to one unit nor flattened. `input_size`: of
+    the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``.
 
     `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.effective.samples`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every
@@ -61,8 +62,9 @@ def effective(
     of the gradient g, per pixel summed over input channels: "energy" g^2, "abs" |g|, "relu" max(g, 0).
 
     `crop`: run only the part of the input that the unit reads. Noise is laid under the whole field, also beyond the image, where no
-    border clips it; real inputs are cut to the image. Each such canvas is tried: the gradient must be the same on a larger one. Where
-    it is not, or where a layer reads the whole image, the whole image runs. ``crop=False`` always runs the image as it is.
+    border clips it; real inputs are cut to the image. Each such canvas is tried: the unit must read the same there, and its gradient
+    be the same on a larger one. Where it is not, where the canvas would take some 4 GB, or where a layer reads the whole image, the
+    whole image runs, and `notes` say why. ``crop=False`` always runs the image as it is.
 
     `dtype`, `device`: run a copy in that precision ("float64") or place. `batch`: samples per forward pass (default: as
     many as fit a CPU's cache, or a GPU's memory). `training`: in training mode. `progress`: True, or "auto" for a bar only on a terminal.
@@ -74,8 +76,9 @@ def effective(
     """
     size = _check(model, input_size, samples, until, target, statistic, batch, unit)
     from isopter.effective.samples import samples as numbered
-    from isopter.effective.torch.groups import group, plan
+    from isopter.effective.torch.groups import group
     from isopter.effective.torch.live import Live
+    from isopter.effective.torch.plan import Planner
     from isopter.effective.torch.processes import processes
     from isopter.effective.torch.run import Run
 
@@ -86,7 +89,8 @@ def effective(
     lead = size[: space_axes(size)[0]]
     live = Live(model, size, target=target, seed=seed, training=training, dtype=dtype, device=device)
     with live.open():
-        courses = [plan(live, layer, unit, lead, noise=data is None, crop=crop) for layer in wanted]
+        planner = Planner(live, lead, unit, data is None, crop, functools.cache(lambda shape: analyze(model, shape, training=training)))
+        courses = [planner.course(layer) for layer in wanted]
         run = Run(live, group(courses), feed, lead, statistic, count, processes(live.device), batch)
         with progress_bar("effective field", count, progress if run.processes.rank == 0 else False) as tell:
             sums = run.until(until, tell)

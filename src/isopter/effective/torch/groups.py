@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isopter.effective import canvas
-from isopter.effective.canvas import Box, Place, Slack
-from isopter.effective.layers import Layer
-from isopter.effective.torch.asks import NotSeparable, generator
+from isopter.effective.canvas import Box, Place
+from isopter.effective.torch.asks import NotSeparable
 from isopter.effective.torch.live import Live
-from isopter.effective.torch.trial import ask, noticed
+from isopter.effective.torch.plan import Course
+from isopter.effective.torch.trial import ask
 from isopter.errors import UsageError
 
 Maps = dict[str, npt.NDArray[np.float64]]
 Statistic = Literal["energy", "abs", "relu"]
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """How one layer is measured: `place` is its unit's, the middle one's where `wander` lists, per axis, the units to draw from.
-
-    `slack`: that of a canvas cut to the field, None for the whole image; `beyond`: the canvas may lie outside the image.
-    """
-
-    layer: Layer
-    place: Place
-    wander: tuple[Sequence[int], ...] | None = None
-    slack: Slack | None = None
-    beyond: bool = False
-    notes: tuple[str, ...] = ()
-
-    def at(self, number: int, seed: int) -> Place:
-        """Where sample `number` is measured."""
-        if self.wander is None:
-            return self.place
-        draw = generator(seed, number, f"unit of {self.layer.name}")
-        unit = tuple(int(options[int(draw.integers(len(options)))]) for options in self.wander)
-        field = self.layer.field
-        found = canvas.cut(field, unit, beyond=self.beyond, slack=self.slack) if self.slack else canvas.whole(field, unit)
-        return replace(found, box=canvas.reach(field, unit))
-
-
-def plan(live: Live, layer: Layer, unit: object, lead: tuple[int, ...], *, noise: bool, crop: bool) -> Course:
-    """Choose the layer's unit, and the smallest canvas on which its gradient is what it is in the whole image."""
-    field = layer.field
-    chosen = canvas.middle(field) if unit in ("center", "interior") else field.region(unit).unit  # type: ignore[arg-type]
-    why = []
-    if crop and canvas.can_be_cut(field):
-        for slack in get_args(Slack):
-            place = canvas.cut(field, chosen, beyond=noise, slack=slack)
-            if place.canvas == canvas.image(field):
-                break
-            why.append(noticed(live, layer, place, lead, beyond=noise))
-            if not why[-1]:
-                wander = canvas.interior(field) if unit == "interior" and not noise else None
-                return Course(layer, place, wander, slack, noise)
-    place = canvas.whole(field, chosen)
-    wander = canvas.interior(field) if unit == "interior" else None
-    if wander is not None:
-        place = replace(place, box=canvas.reach(field, chosen))
-    return Course(layer, place, wander, notes=(f"Ran on the whole image: {why[-1].rstrip('.')}.",) if why else ())
 
 
 def group(courses: Sequence[Course]) -> list[tuple[Course, ...]]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from isopter.effective.canvas import whole
+from isopter.effective.canvas import bytes_kept, whole
 from isopter.effective.measured import Sums
 from isopter.effective.samples import Samples, samples
-from isopter.effective.torch.groups import Course, Statistic, measure, separable
+from isopter.effective.torch.groups import Statistic, measure, separable
 from isopter.effective.torch.live import Live
+from isopter.effective.torch.plan import Course
 from isopter.effective.torch.processes import Processes
 from isopter.errors import IsopterError
 
@@ -100,20 +101,8 @@ class Run:
         room = CACHE
         if self.live.device.type == "cuda":
             room = SHARE_OF_MEMORY * torch.cuda.mem_get_info(self.live.device)[0]
-        return int(max(1, min(MOST_ROWS, room // bytes_of(group))))
-
-
-def bytes_of(group: Sequence[Course]) -> float:
-    """What one sample's forward and backward pass may keep: every value up to the last layer, twice in single precision."""
-    last = max((course.layer.field for course in group), key=lambda f: f.op)
-    share = 1.0
-    for size, image in zip(group[0].place.size, last.input_shape, strict=True):
-        share *= size / image
-    return 8 * share * sum(_numel(op.shape) for op in last.walks.graph.ops[: last.op + 1])
-
-
-def _numel(shape: Sequence[int]) -> int:
-    return int(torch.Size(shape).numel())
+        kept = max(bytes_kept(course.layer.field, course.place.size) for course in group)
+        return int(max(1, min(MOST_ROWS, room // kept)))
 
 
 def looks(count: int, error: float | None) -> Iterator[int]:

@@ -17,23 +17,20 @@ from isopter.errors import CaptureError, UsageError
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 """Largest relative difference (of norms) that rounding makes, in another order of the same sums. On GPUs float32 may be TF32."""
 
-TRIES = 3
-"""Draws of noise until one gives a gradient that is not zero."""
-
 
 def ask(layer: Layer, place: Place) -> Ask:
     """The layer's unit at its place."""
     return Ask(layer.name, layer.call, layer.output, layer.field.shape, layer.field.unit_axes, place.at)
 
 
-def noticed(live: Live, layer: Layer, place: Place, lead: tuple[int, ...], *, beyond: bool) -> str:
+def noticed(live: Live, layer: Layer, place: Place, lead: tuple[int, ...], *, beyond: bool, draws: int) -> str:
     """What a canvas changes, "" if nothing: whether the gradient is another on a larger canvas, where the unit is elsewhere.
 
-    `lead`: the input's axes before space. It finds what no analysis of reads can: embeddings of positions, weights that depend on
-    the size, models of one fixed size. Also whether all the gradient is within the field.
+    `lead`: the input's axes before space; `draws`: on how much noise to try. It finds what no analysis of reads can: embeddings
+    of positions, weights that depend on the size, models of one fixed size; and whether all the gradient is within the field.
     """
     larger = grown(layer.field, place, beyond=beyond)
-    for number in range(TRIES):
+    for number in range(draws):
         noise = torch.from_numpy(generator(live.seed, number, f"trial {layer.name}").standard_normal((*lead, *larger.size)))
         part = replace(larger, box=place.canvas).index
         try:
@@ -41,9 +38,9 @@ def noticed(live: Live, layer: Layer, place: Place, lead: tuple[int, ...], *, be
             (large,) = live.gradients(noise, [ask(layer, larger)], (number,))
         except (CaptureError, UsageError) as error:
             return str(error)
-        if small.any() or large.any():
-            return _compared(small.double(), large.double(), place, larger, _tolerance(live))
-    return ""  # no gradient to compare: what all samples then give is zero, and is said
+        if (small.any() or large.any()) and (why := _compared(small.double(), large.double(), place, larger, _tolerance(live))):
+            return why
+    return ""
 
 
 def _compared(small: Tensor, large: Tensor, place: Place, larger: Place, tolerance: float) -> str:

@@ -1,0 +1,102 @@
+"""Planning: which unit of a layer is measured, and on how little of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import torch
+
+from isopter.analysis import Analysis
+from isopter.effective import canvas
+from isopter.effective.canvas import Place, Slack
+from isopter.effective.layers import Layer
+from isopter.effective.torch.asks import generator
+from isopter.effective.torch.live import Live
+from isopter.effective.torch.trial import noticed
+from isopter.errors import CaptureError, GraphError
+
+LARGEST = 4e9
+"""Bytes that a pass may keep for the sake of a field larger than the image, on a CPU; on a GPU half of what is free."""
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How one layer is measured: `place` is its unit's, the middle one's where `wander` lists, per axis, the units to draw from.
+
+    `slack`: that of a canvas cut to the field, None for the whole image; `beyond`: the canvas may lie outside the image.
+    """
+
+    layer: Layer
+    place: Place
+    wander: tuple[Sequence[int], ...] | None = None
+    slack: Slack | None = None
+    beyond: bool = False
+    notes: tuple[str, ...] = ()
+
+    def at(self, number: int, seed: int) -> Place:
+        """Where sample `number` is measured."""
+        if self.wander is None:
+            return self.place
+        draw = generator(seed, number, f"unit of {self.layer.name}")
+        unit = tuple(int(options[int(draw.integers(len(options)))]) for options in self.wander)
+        field = self.layer.field
+        found = canvas.cut(field, unit, beyond=self.beyond, slack=self.slack) if self.slack else canvas.whole(field, unit)
+        return replace(found, box=canvas.reach(field, unit))
+
+
+@dataclass(frozen=True, eq=False)
+class Planner:
+    """What all layers of a measurement share. `lead`: the input's axes before space; `noise`: the input is noise, not data;
+    `theory`: the analysis for an input of another size."""
+
+    live: Live
+    lead: tuple[int, ...]
+    unit: object
+    noise: bool
+    crop: bool
+    theory: Callable[[tuple[int, ...]], Analysis]
+
+    def course(self, layer: Layer) -> Course:
+        """The layer's unit on the smallest canvas where its gradient is what it is in the whole image."""
+        field = layer.field
+        unit = canvas.middle(field) if self.unit in ("center", "interior") else field.region(self.unit).unit  # type: ignore[arg-type]
+        wanders = self.unit == "interior"
+        why = ""
+        if self.crop and canvas.can_be_cut(field):
+            # Units that are drawn are not tried one by one: the canvas with the most room around it is right for all.
+            for slack in get_args(Slack)[-1:] if wanders and not self.noise else get_args(Slack):
+                place = canvas.cut(field, unit, beyond=self.noise, slack=slack)
+                if place.canvas == canvas.image(field):
+                    break
+                why = self._wrong(layer, place)
+                if not why:
+                    return Course(layer, place, canvas.interior(field) if wanders and not self.noise else None, slack, self.noise)
+        place, note = canvas.whole(field, unit), (f"Ran on the whole image: {why.rstrip('.')}.",) if why else ()
+        if wanders:
+            return Course(layer, replace(place, box=canvas.reach(field, unit)), canvas.interior(field), notes=note)
+        return Course(layer, place, notes=note)
+
+    def _wrong(self, layer: Layer, place: Place) -> str:
+        """Why the canvas will not do, or ""."""
+        kept, most = canvas.bytes_kept(layer.field, place.size), self._most()
+        if self.noise and kept > max(most, canvas.bytes_kept(layer.field, layer.field.input_shape)):
+            size = " x ".join(map(str, place.size))
+            return f"all of the field is an input of {size}, which takes about {kept / 1e9:.0f} GB (give that input_size to insist)"
+        moved = self._moved(layer, place)
+        return moved or noticed(self.live, layer, place, self.lead, beyond=self.noise, draws=3 if moved is None else 1)
+
+    def _moved(self, layer: Layer, place: Place) -> str | None:
+        """What the theory of the canvas's size has to say, see `canvas.moved`; None where there is none.
+
+        There is none if the model's head takes no other size, or if it takes positions that are not there: a recording without
+        values does not notice those before its fields are worked out.
+        """
+        try:
+            return canvas.moved(self.theory((*self.lead, *place.size))[layer.name], layer.field, place)
+        except (CaptureError, GraphError, LookupError, ArithmeticError):
+            return None
+
+    def _most(self) -> float:
+        return 0.5 * torch.cuda.mem_get_info(self.live.device)[0] if self.live.device.type == "cuda" else LARGEST
