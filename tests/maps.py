@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from isopter.effective.field import EffectiveField
-from isopter.effective.measured import Measured, Sums
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured, Sums
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -217,3 +217,16 @@ class Masked(nn.Module):
 def test_only_scores_that_are_pushed_down_are_hidden(turned: bool, read: list[int]) -> None:
     f = ip.analyze(Masked(turned), (1, 2, 6))["output"]
     assert [f.support((i,)).count for i in range(6)] == read
+
+
+class Empty(nn.Module):
+    """Tensors that hold nothing, reshaped."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return x[:, :, 5:5].reshape(1, 0, 3, 4), x[:, :, :0].flatten(2).reshape(1, 2, 7, 0), x[:, :, 0:0].flatten(1)
+
+
+def test_tensors_that_hold_nothing() -> None:
+    a = ip.analyze(Empty(), (1, 2, 8, 8))
+    assert "reshape" in repr(a)
+    assert all(0 in a[name].shape and a[name].start == (0, 0) and a[name].size == (0, 0) for name in a.outputs)

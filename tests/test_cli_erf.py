@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import isopter as ip
 from isopter.cli.app import cli
-from isopter.effective.files import load_npz
+from isopter.erf.maps.files import load_npz
 
 NET = """
 from torch import nn
@@ -22,8 +22,10 @@ class Net(nn.Sequential):
         super().__init__(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2, padding=1), nn.ReLU())
         print("noise from the constructor")
 
-def attention():
-    return nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+class Attention(nn.Module):
+    def forward(self, x):
+        tokens = x.flatten(2)
+        return tokens @ (tokens.mT @ tokens).softmax(-1)
 """
 
 
@@ -122,7 +124,7 @@ def test_several_layers(net: str, tmp_path: Path) -> None:
 def test_wrong_use(net: str, tmp_path: Path) -> None:
     assert "--expected" in bad("conv 3")
     assert "No layer is called" in bad(net, "-i", "1x3x32x32", "-l", "4")
-    assert "expected field" in bad(f"{net.rpartition(':')[0]}:attention", "-i", "1x5x8", "--expected")
+    assert "expected field" in bad(f"{net.rpartition(':')[0]}:Attention", "-i", "1x3x8x8", "--expected")
     assert "--weights" in bad("conv 3", "--weights", tmp_path / "w.pt", "--expected")
     (tmp_path / "w.pt").write_bytes(b"\x80\x04cos\nsystem\n")
     assert "w.pt" in bad(net, "--weights", tmp_path / "w.pt")

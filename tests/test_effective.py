@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 import isopter as ip
-from isopter.effective import canvas
-from isopter.effective.measured import Sums
-from isopter.effective.torch import processes
-from isopter.effective.torch.asks import signs
+from isopter.erf import canvas
+from isopter.erf.maps.measured import Sums
+from isopter.erf.torch import processes
+from isopter.erf.torch.asks import signs
 from networks import random_network
 from untouched import left_as_it_was
 
@@ -607,7 +607,7 @@ def test_progress_goes_to_standard_error_when_asked_for(capfd: pytest.CaptureFix
 def test_the_function_can_be_called_whatever_was_imported_first() -> None:
     """The package has the function's name, and importing a part of it first must not hide the function."""
     code = """
-        import isopter.effective.metrics, isopter, torch
+        import isopter.erf.maps.metrics, isopter, torch
         net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3))
         print(list(isopter.effective(net, "0", (1, 1, 8, 8), samples=2)))
     """

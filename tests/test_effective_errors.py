@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from tests.maps import TRUTH, bell, field, measured, outer, skewed
 
-from isopter.effective.estimate import Estimate, jackknife
-from isopter.effective.field import EffectiveField
-from isopter.effective.measured import Measured, Sums
-from isopter.effective.squares import about
+from isopter.erf.maps.estimate import Estimate, jackknife
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured, Sums
+from isopter.erf.maps.squares import about
 from isopter.errors import UsageError
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.maps import Array, bell, boxes, field, outer, skewed
 
-from isopter.effective.field import EffectiveField
-from isopter.effective.gaussian import gaussian_sigma
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.gaussian import gaussian_sigma
 from isopter.errors import UsageError
 
 # ---- published and computed numbers ------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import isopter as ip
-from isopter.effective.estimate import Estimate
-from isopter.effective.field import EffectiveField
+from isopter.erf.maps.estimate import Estimate
+from isopter.erf.maps.field import EffectiveField
 from isopter.errors import UsageError
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from tests.maps import TRUTH, bell, boxes, field, measured, outer, skewed
 
-from isopter.effective.field import EffectiveField
-from isopter.effective.files import load_npz
-from isopter.effective.measured import Measured
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.files import load_npz
+from isopter.erf.maps.measured import Measured
 from isopter.errors import MissingExtra, UsageError
 
 

@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 FRAMEWORKS = {"torch", "torchvision", "jax", "keras", "tensorflow", "onnx"}
-FRAMEWORK_PARTS = {"capture", "effective"}
+FRAMEWORK_PARTS = {"capture", "erf"}
 
 MAY_IMPORT = {
     "errors": set(),
@@ -31,7 +31,7 @@ MAY_IMPORT = {
 }
 """Parts of isopter by the parts they may import. Parts that are not here may import all but those in NEVER."""
 
-DOORS = {"fields/field.py": {"effective"}}
+DOORS = {"fields/field.py": {"erf"}}
 """Field is the door to every answer: its methods fetch what stands above it, when asked."""
 
 NEVER = {"report": {"capture", "cli"}}

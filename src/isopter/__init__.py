@@ -7,7 +7,7 @@ TYPE_CHECKING = False  # typing's own, without the time to import typing
 if TYPE_CHECKING:
     from isopter.analysis import Analysis, analyze, load
     from isopter.custom import register
-    from isopter.effective.measure import effective
+    from isopter.erf.measure import effective
     from isopter.errors import (
         CaptureError,
         GraphError,
@@ -42,7 +42,7 @@ _HOMES = {
     "Analysis": "analysis",
     "Verification": "verification",
     "analyze": "analysis",
-    "effective": "effective.measure",
+    "effective": "erf.measure",
     "load": "analysis",
     "register": "custom",
     "verify": "verification",

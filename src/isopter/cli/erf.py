@@ -13,7 +13,7 @@ from isopter.report.lines import printable
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
-    from isopter.effective.field import EffectiveField
+    from isopter.erf.maps.field import EffectiveField
 
 SHARES = (0.2, 0.3, 0.5, 0.99)
 """The shares at which Ding et al. 2022 give area ratios."""
@@ -91,7 +91,7 @@ def _measured(
     dtype: str | None,
 ) -> Mapping[str, EffectiveField]:
     from isopter.capture.dispatch import is_torch
-    from isopter.effective.measure import effective
+    from isopter.erf.measure import effective
 
     if not is_torch(loaded):
         raise UsageError(f"erf runs the model itself, and {model!r} cannot be run. Use --expected, or name the model's code: file.py:Net.")
@@ -123,7 +123,7 @@ def _expected(loaded: object, given: dict[str, Any], layers: Sequence[str], imag
     if images is not None:
         if not how or "input_size" not in given:
             raise UsageError("--images with --expected needs a model that runs, of one input tensor.")
-        from isopter.effective.samples import samples as numbered
+        from isopter.erf.data.samples import samples as numbered
 
         how["data"] = next(iter(numbered(images, given["input_size"], seed=seed, count=1).take([0])))[1]
     found: dict[str, EffectiveField] = {}
@@ -144,8 +144,8 @@ def _names(analysis: Analysis, layers: Sequence[str]) -> list[str]:
 
 
 def _lines(model: str, fields: Mapping[str, EffectiveField], convention: str) -> Iterator[str]:
-    from isopter.effective.expected import Expected
-    from isopter.effective.result import table_lines
+    from isopter.erf.expected import Expected
+    from isopter.erf.result import table_lines
 
     first = next(iter(fields.values()))
     kind = "expected" if isinstance(first, Expected) else "measured"
@@ -206,7 +206,7 @@ def _plain(name: str) -> str:
 
 
 def _picture(file: Path, fields: list[EffectiveField]) -> None:
-    from isopter.effective.plot import figure
+    from isopter.erf.maps.plot import figure
 
     try:
         figure(fields).savefig(file, dpi=150)

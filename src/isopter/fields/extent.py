@@ -204,7 +204,7 @@ def _regrouped_carrier(link: Link, shape_out: Shape) -> int:
 
 def _regroup_carrier(values: Ints, at: int, where: int, sizes_in: Shape, sizes_out: Shape, jump: int) -> tuple[Ints, int] | None:
     """Merge the group into one axis, then split it: unit (h, q) of a split by b is unit h * b + q."""
-    if any(n > 1 for n in sizes_in[:where]):
+    if any(n > 1 for n in sizes_in[:where]) or 0 in (*sizes_in, *sizes_out):
         return None
     before, group, after = values.shape[:at], values.shape[at : at + len(sizes_in)], values.shape[at + len(sizes_in) :]
     period = group[where]

@@ -19,7 +19,7 @@ from isopter.reads.relation import Exactness
 from isopter.reads.scatter import Bools
 
 if TYPE_CHECKING:
-    from isopter.effective.expected import Expected, NotExpected
+    from isopter.erf.expected import Expected, NotExpected
     from isopter.fields.explain import Explanation
     from isopter.fields.paths import PathDistribution
     from isopter.fields.walks import Walks
@@ -188,6 +188,8 @@ class Field:
     def start(self) -> tuple[int | float, ...]:
         """First pixel that unit 0 reads, on the plane; -inf where the whole axis is read."""
         if self.basis == "input":
+            if 0 in self.units:
+                return (0,) * len(self.input_shape)
             return self.region((0,) * len(self.units)).lo
         return tuple(int(e.by_phase()[0][0]) if isinstance(e, Progression) else -math.inf for e in self._extent)
 
@@ -323,7 +325,7 @@ class Field:
         result lists its `assumptions`. Where attention or a gate is on the way it is a `NotExpected`, which says so.
         Source: Luo et al. 2016, section 3. Raises UsageError for a wrong unit, or a unit that reads nothing.
         """
-        from isopter.effective.expected import expected
+        from isopter.erf.expected import expected
 
         return expected(self, unit, clip=clip, context=context, model=model, data=data, seed=seed)
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from isopter.capture.guard import user_code
-from isopter.effective.images import Transform, find_images, read_image
-from isopter.effective.items import found_in, made, pictures, split
-from isopter.effective.sources import Chosen, Noise, Samples, Stream
-from isopter.effective.tensors import Array, Shape, is_batch
+from isopter.erf.data.images import Transform, find_images, read_image
+from isopter.erf.data.items import found_in, made, pictures, split
+from isopter.erf.data.sources import Chosen, Noise, Samples, Stream
+from isopter.erf.data.tensors import Array, Shape, is_batch
 from isopter.errors import UsageError
 
 __all__ = ["Samples", "samples"]

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isopter.effective.estimate import Estimate
-from isopter.effective.field import EffectiveField
-from isopter.effective.measured import Measured
+from isopter.erf.maps.estimate import Estimate
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured
 from isopter.errors import LayerNotFound
 from isopter.report.lines import printable
 

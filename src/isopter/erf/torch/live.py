@@ -18,9 +18,9 @@ from isopter.capture.torch.devices import OnThisMachine
 from isopter.capture.torch.double import InDouble
 from isopter.capture.torch.surroundings import alone, patiently, settings
 from isopter.capture.torch.watch import watch
-from isopter.effective.torch.asks import Ask, NotSeparable, Picked, Target, gradient, pick
-from isopter.effective.torch.ready import ready
-from isopter.effective.torch.rest import Rest
+from isopter.erf.torch.asks import Ask, NotSeparable, Picked, Target, gradient, pick
+from isopter.erf.torch.ready import ready
+from isopter.erf.torch.rest import Rest
 from isopter.errors import CaptureError, UsageError
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isopter.effective.torch.activations import activation_of, bypassed
+from isopter.erf.torch.activations import activation_of, bypassed
 from isopter.errors import UsageError
 
 Target = Literal["random", "sum", "positive"]

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from isopter.effective.canvas import Box, Place
-from isopter.effective.torch.asks import NotSeparable
-from isopter.effective.torch.live import Live
-from isopter.effective.torch.plan import Course
-from isopter.effective.torch.trial import ask
+from isopter.erf.canvas import Box, Place
+from isopter.erf.torch.asks import NotSeparable
+from isopter.erf.torch.live import Live
+from isopter.erf.torch.plan import Course
+from isopter.erf.torch.trial import ask
 from isopter.errors import UsageError
 
 Maps = dict[str, npt.NDArray[np.float64]]

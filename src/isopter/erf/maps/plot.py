@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isopter.effective.measured import Measured
-from isopter.effective.metrics import Floats
+from isopter.erf.maps.measured import Measured
+from isopter.erf.maps.metrics import Floats
 from isopter.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from isopter.effective.field import EffectiveField
+    from isopter.erf.maps.field import EffectiveField
 
 _DECADES = 6
 """How far down a logarithmic scale goes: below a millionth of the maximum the figure would show rounding."""

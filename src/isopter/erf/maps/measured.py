@@ -11,10 +11,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from isopter.effective.estimate import Estimate, jackknife
-from isopter.effective.field import EffectiveField
-from isopter.effective.metrics import LUO_LEVEL, Floats
-from isopter.effective.squares import Squares
+from isopter.erf.maps.estimate import Estimate, jackknife
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.metrics import LUO_LEVEL, Floats
+from isopter.erf.maps.squares import Squares
 from isopter.errors import UsageError
 
 _ROUNDING = 1e-13

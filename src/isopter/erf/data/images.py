@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from isopter.capture.guard import user_code
-from isopter.effective.tensors import Array, Shape
+from isopter.erf.data.tensors import Array, Shape
 from isopter.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, assert_never
 
 import numpy as np
 
-from isopter.effective import metrics
-from isopter.effective.estimate import scaled_power
-from isopter.effective.gaussian import gaussian_sigma
-from isopter.effective.metrics import LUO_LEVEL, Floats
-from isopter.effective.squares import Squares, about, replknet
+from isopter.erf.maps import metrics
+from isopter.erf.maps.estimate import scaled_power
+from isopter.erf.maps.gaussian import gaussian_sigma
+from isopter.erf.maps.metrics import LUO_LEVEL, Floats
+from isopter.erf.maps.squares import Squares, about, replknet
 from isopter.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isopter.effective.comparison import Moved
+    from isopter.erf.maps.comparison import Moved
 
 Statistic = Literal["energy", "rms", "abs", "relu"]
 STATISTICS: tuple[Statistic, ...] = ("energy", "rms", "abs", "relu")
@@ -168,7 +168,7 @@ class EffectiveField:
 
     def against(self, prior: EffectiveField) -> Moved:
         """How far this map is from `prior`, such as the expected field of the same layer: widths, centre, overlap. See `Moved`."""
-        from isopter.effective.comparison import compare_fields
+        from isopter.erf.maps.comparison import compare_fields
 
         return compare_fields(self, prior)
 
@@ -213,7 +213,7 @@ class EffectiveField:
 
     def plot(self, ax: Axes | None = None, *, scale: Literal["linear", "log"] = "linear", cmap: str = "viridis") -> Axes:
         """The map in input pixels, with the theoretical field's outline; returns the Axes. See `plot.plot`."""
-        from isopter.effective.plot import plot
+        from isopter.erf.maps.plot import plot
 
         return plot(self, ax, scale=scale, cmap=cmap)
 
@@ -223,13 +223,13 @@ class EffectiveField:
         "metrics" has numbers, or lists with one entry per axis; "errors" their standard errors under the same keys, or
         None for a map that was not sampled. ``map=True`` adds "map" as nested lists.
         """
-        from isopter.effective.files import to_dict
+        from isopter.erf.maps.files import to_dict
 
         return to_dict(self, map)
 
     def save_npz(self, path: str | Path) -> None:
-        """Write the map and all that belongs to it as a NumPy archive; `isopter.effective.files.load_npz` reads it back."""
-        from isopter.effective.files import save_npz
+        """Write the map and all that belongs to it as a NumPy archive; `isopter.erf.maps.files.load_npz` reads it back."""
+        from isopter.erf.maps.files import save_npz
 
         save_npz(self, path)
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from isopter.capture.guard import user_code
-from isopter.effective.chance import generator, seeded
-from isopter.effective.images import Transform, Unreadable
-from isopter.effective.items import made, split
-from isopter.effective.tensors import Shape
+from isopter.erf.data.chance import generator, seeded
+from isopter.erf.data.images import Transform, Unreadable
+from isopter.erf.data.items import made, split
+from isopter.erf.data.tensors import Shape
 from isopter.errors import UsageError
 
 _END = object()

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from isopter.effective.canvas import Place, grown
-from isopter.effective.layers import Layer
-from isopter.effective.torch.asks import Ask, generator
-from isopter.effective.torch.live import Live
+from isopter.erf.canvas import Place, grown
+from isopter.erf.layers import Layer
+from isopter.erf.torch.asks import Ask, generator
+from isopter.erf.torch.live import Live
 from isopter.errors import CaptureError, UsageError
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}

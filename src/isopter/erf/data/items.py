@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from isopter.effective.images import Transform, prepared
-from isopter.effective.tensors import Shape, first_of, fitted, is_batch
+from isopter.erf.data.images import Transform, prepared
+from isopter.erf.data.tensors import Shape, first_of, fitted, is_batch
 from isopter.errors import UsageError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isopter.effective.metrics import Floats, centroid, sigma
+from isopter.erf.maps.metrics import Floats, centroid, sigma
 
 _STEPS = 200
 _FAR = 1e6

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from isopter.analysis import analyze
 from isopter.capture.dispatch import check_size, is_torch
-from isopter.effective import canvas
-from isopter.effective.layers import chosen
-from isopter.effective.measured import Measured
-from isopter.effective.progress import Progress, progress_bar
-from isopter.effective.result import Effective
+from isopter.erf import canvas
+from isopter.erf.layers import chosen
+from isopter.erf.maps.measured import Measured
+from isopter.erf.progress import Progress, progress_bar
+from isopter.erf.result import Effective
 from isopter.errors import UsageError
 from isopter.fields.plan import space_axes
 
 if TYPE_CHECKING:
-    from isopter.effective.measured import Sums
-    from isopter.effective.torch.plan import Course
+    from isopter.erf.maps.measured import Sums
+    from isopter.erf.torch.plan import Course
 
 Target = Literal["random", "sum", "positive"]
 Statistic = Literal["energy", "abs", "relu"]
@@ -51,7 +51,7 @@ def effective(
     objects whose output to measure; default the last that is still a map, neither pooled to one unit nor flattened. `input_size`: of
     the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``.
 
-    `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.effective.samples`); default standard
+    `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.samples`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every
     layer's map is at most this. `seed`: of all that is random; the result depends on it, never on batches, order or processes.
 
@@ -75,12 +75,12 @@ def effective(
     other than zero; if only some do it warns, and their metrics are nan. Raises CaptureError where the model itself fails.
     """
     size = _check(model, input_size, samples, until, target, statistic, batch, unit)
-    from isopter.effective.samples import samples as numbered
-    from isopter.effective.torch.groups import group
-    from isopter.effective.torch.live import Live
-    from isopter.effective.torch.plan import Planner
-    from isopter.effective.torch.processes import processes
-    from isopter.effective.torch.run import Run
+    from isopter.erf.data.samples import samples as numbered
+    from isopter.erf.torch.groups import group
+    from isopter.erf.torch.live import Live
+    from isopter.erf.torch.plan import Planner
+    from isopter.erf.torch.processes import processes
+    from isopter.erf.torch.run import Run
 
     analysis = analyze(model, size, training=training)
     wanted = chosen(analysis, layers)

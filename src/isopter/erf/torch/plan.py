@@ -9,12 +9,12 @@ from typing import get_args
 import torch
 
 from isopter.analysis import Analysis
-from isopter.effective import canvas
-from isopter.effective.canvas import Place, Slack
-from isopter.effective.layers import Layer
-from isopter.effective.torch.asks import generator
-from isopter.effective.torch.live import Live
-from isopter.effective.torch.trial import noticed
+from isopter.erf import canvas
+from isopter.erf.canvas import Place, Slack
+from isopter.erf.layers import Layer
+from isopter.erf.torch.asks import generator
+from isopter.erf.torch.live import Live
+from isopter.erf.torch.trial import noticed
 from isopter.errors import CaptureError, GraphError
 
 LARGEST = 4e9

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from isopter.effective.canvas import bytes_kept, whole
-from isopter.effective.measured import Sums
-from isopter.effective.samples import Samples, samples
-from isopter.effective.torch.groups import Statistic, measure, separable
-from isopter.effective.torch.live import Live
-from isopter.effective.torch.plan import Course
-from isopter.effective.torch.processes import Processes
+from isopter.erf.canvas import bytes_kept, whole
+from isopter.erf.data.samples import Samples, samples
+from isopter.erf.maps.measured import Sums
+from isopter.erf.torch.groups import Statistic, measure, separable
+from isopter.erf.torch.live import Live
+from isopter.erf.torch.plan import Course
+from isopter.erf.torch.processes import Processes
 from isopter.errors import IsopterError
 
 FIRST_LOOK = 8

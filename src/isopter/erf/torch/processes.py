@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
-from isopter.effective.measured import Sums
+from isopter.erf.maps.measured import Sums
 from isopter.errors import UsageError
 
 

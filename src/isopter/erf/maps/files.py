@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from isopter.effective.estimate import Estimate
-from isopter.effective.field import EffectiveField
-from isopter.effective.measured import Measured, Sums
+from isopter.erf.maps.estimate import Estimate
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured, Sums
 from isopter.errors import UsageError
 
 _SHARES = (0.5, 0.95, 0.99)

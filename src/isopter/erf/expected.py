@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from isopter.effective.field import EffectiveField
+from isopter.erf.maps.field import EffectiveField
 from isopter.errors import UsageError
 from isopter.fields import energy
 from isopter.fields.linear import Block, expanded
@@ -189,6 +189,6 @@ def _on_space(block: Block, axes: tuple[int, ...], shape: tuple[int, ...]) -> tu
 
 def measured_facts(field: Field, model: Any, data: Any, seed: int) -> Mapping[str, Mapping[str, Any]]:
     """What one forward pass of the live model says in place of the assumptions."""
-    from isopter.effective.torch.facts import facts
+    from isopter.erf.torch.facts import facts
 
     return facts(field.walks.graph, model, data, seed)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isopter.effective import metrics
-from isopter.effective.field import EffectiveField
-from isopter.effective.metrics import Floats
+from isopter.erf.maps import metrics
+from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.metrics import Floats
 from isopter.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from isopter.effective.metrics import Floats, distances
+from isopter.erf.maps.metrics import Floats, distances
 
 _NORMAL = np.array([NormalDist().inv_cdf((k + 0.5) / 64) for k in range(64)])
 """Sixty-four equally likely values of a standard normal."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isopter.effective.metrics import Floats
+from isopter.erf.maps.metrics import Floats
 
 
 class Estimate(float):
