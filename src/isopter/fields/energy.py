@@ -80,6 +80,10 @@ def passing(plan: Plan, target: int, context: bool, facts: Facts, assumed: dict[
     every = plan.edges[target] or ()
     slots = _slots(plan, target, every)
     counts = tuple(sum(1 for s, _ in slots.values() if s == k) for k in range(len(op.inputs)))
+    gated = _gated(told, edges, slots)
+    if gated is not None:
+        assumed |= {"a gate is independent of what it gates": None}
+        return gated
     try:
         passed = gains(told, plan.graph.input_shapes(op), counts)
     except NotCovered as reason:
@@ -93,6 +97,14 @@ def passing(plan: Plan, target: int, context: bool, facts: Facts, assumed: dict[
         if gain is not None:
             found.append((edge, gain))
     return found
+
+
+def _gated(op: Op, edges: list[Edge], slots: dict[int, tuple[int, int]]) -> list[tuple[Edge, Gain]] | None:
+    """A product with a summary of the image (a squeeze-excite gate) whose mean square was measured: only the other factor is followed."""
+    slopes = op.params.get("slopes")
+    if op.kind != "pointwise" or slopes is None or len(op.inputs) < 2 or op.source != "mul" or len(edges) != 1:
+        return None
+    return [(edges[0], Gain(slopes[slots[id(edges[0])][0]]))]
 
 
 def _slots(plan: Plan, target: int, edges: tuple[Edge, ...]) -> dict[int, tuple[int, int]]:
