@@ -38,7 +38,7 @@ NEVER = {"report": {"capture", "cli"}}
 
 PUBLIC = {
     "Analysis", "CaptureError", "GraphError", "IsopterError", "LayerNotFound", "MissingExtra", "UnsupportedOps", "UsageError",
-    "Verification", "analyze", "effective", "load", "register", "verify",
+    "Verification", "Watch", "analyze", "effective", "load", "register", "verify",
 }  # fmt: skip
 """A name added here is a promise; a name removed breaks someone's code."""
 

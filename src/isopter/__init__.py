@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from isopter.analysis import Analysis, analyze, load
     from isopter.custom import register
     from isopter.erf.measure import effective
+    from isopter.erf.watch.watch import Watch
     from isopter.errors import (
         CaptureError,
         GraphError,
@@ -31,6 +32,7 @@ __all__ = [
     "UnsupportedOps",
     "UsageError",
     "Verification",
+    "Watch",
     "analyze",
     "effective",
     "load",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "Analysis": "analysis",
     "Verification": "verification",
+    "Watch": "erf.watch.watch",
     "analyze": "analysis",
     "effective": "erf.measure",
     "load": "analysis",

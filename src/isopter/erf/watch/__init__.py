@@ -1,0 +1,1 @@
+"""Watching effective fields while a model trains: when to measure, what to keep, and where to write it."""

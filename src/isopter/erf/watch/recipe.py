@@ -1,0 +1,122 @@
+"""Recipe: how every measurement of a watch is made, so that all differ in the weights alone."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from isopter.analysis import analyze
+from isopter.capture.dispatch import check_size, is_torch
+from isopter.erf.layers import chosen
+from isopter.erf.measure import effective
+from isopter.erf.result import Effective
+from isopter.errors import UsageError
+from isopter.fields.plan import space_axes
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+OPTIONS = tuple(
+    p.name for p in inspect.signature(effective).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in ("data", "samples")
+)
+"""The options of `effective` that a watch hands on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """Arguments of `effective`: `data` are the samples themselves, None for noise; the seed is the same every time."""
+
+    model: nn.Module
+    layers: tuple[str, ...]
+    size: tuple[int, ...]
+    samples: int
+    data: Sequence[Tensor] | None
+    options: Mapping[str, Any]
+
+    @property
+    def axes(self) -> int:
+        """How many space axes the input has."""
+        return len(space_axes(self.size))
+
+    def measure(self) -> Effective:
+        """The fields as they are now. Raises what `effective` raises."""
+        return effective(self.model, self.layers, self.size, data=self.data, samples=self.samples, **self.options)
+
+    def trial(self) -> None:
+        """Measure a single sample, to hear now what is wrong with the arguments. Units that are dead now may come to life in training."""
+        data = None if self.data is None else self.data[:1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                replace(self, samples=1, data=data).measure()
+            except UsageError as error:
+                if not is_dead(error):
+                    raise
+
+
+def recipe(model: Any, layers: Any, size: Sequence[int] | None, data: Any, samples: int, options: dict[str, Any]) -> Recipe:
+    """Check the arguments, choose the layers and read the data, once. Raises UsageError, and CaptureError where the model fails."""
+    unknown = [name for name in options if name not in OPTIONS]
+    if unknown:
+        raise UsageError(f"Watch has no option {unknown[0]!r}. Beside its own it takes those of effective: {', '.join(OPTIONS)}.")
+    if not is_torch(model):
+        raise UsageError(f"Watch follows a model in training, and a {type(model).__name__} is none. Expected a torch.nn.Module.")
+    shape = check_size(size)
+    if shape is None:
+        raise UsageError("Give input_size, the shape of the model's input, such as (1, 3, 224, 224).")
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
+        raise UsageError(f"samples={samples!r} must be a whole number of 2 or more: one sample tells nothing about its own error.")
+    bare = unwrapped(model)
+    names = tuple(layer.name for layer in chosen(analyze(bare, shape, training=options.get("training", False)), layers))
+    rest = {name: value for name, value in options.items() if name != "transform"}
+    kept = _read(data, shape, samples, options)
+    return Recipe(bare, names, shape, samples if kept is None else len(kept), kept, rest)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model inside of what spreads it over devices or compiles it: the same weights."""
+    from torch import nn
+
+    compiled = sys.modules.get("torch._dynamo")
+    while True:
+        if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            model = model.module
+        elif compiled is not None and isinstance(model, compiled.OptimizedModule):
+            model = model._orig_mod
+        else:
+            return model
+
+
+def is_dead(error: UsageError) -> bool:
+    """Whether a measurement failed because all gradients were zero: the arguments may be right, and the unit closed for now."""
+    return str(error).startswith("No gradient but zero")
+
+
+def _read(data: Any, shape: tuple[int, ...], samples: int, options: Mapping[str, Any]) -> list[Tensor] | None:
+    """The samples, read once and kept: later the training loop has the loader for itself."""
+    transform, seed = options.get("transform"), options.get("seed", 0)
+    if data is None and transform is None:
+        return None
+    from torch.utils.data import DataLoader
+
+    from isopter.erf.data.samples import samples as numbered
+
+    generators = []
+    if isinstance(data, DataLoader):
+        generators = [g for g in (data.generator, getattr(data.sampler, "generator", None)) if g is not None]
+        data = copy.copy(data)  # workers that stay alive stay with the copy
+    states = [generator.get_state() for generator in generators]
+    try:
+        feed = numbered(data, shape, seed=seed, count=samples, transform=transform)
+        kept = [sample for _, sample in feed.take(range(samples))]
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+    if len(kept) < 2:
+        raise UsageError(f"data gave {len(kept)} samples. Give at least two: one tells nothing about its own error.")
+    return kept
