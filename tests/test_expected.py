@@ -347,6 +347,33 @@ def test_says_where_it_does_not_apply(net, why: str) -> None:
         _ = e.sigma
 
 
+class Gated(nn.Module):
+    """A squeeze-excite gate between two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.gate, self.b = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return y + self.b(y * torch.sigmoid(self.gate(y.mean((2, 3), keepdim=True))))
+
+
+def test_a_gate_that_was_measured() -> None:
+    """The branch carries the mean square of the gate; without a forward pass nothing is said."""
+    net = Gated()
+    f = ip.analyze(net, (1, 3, 32, 32))["output"]
+    assert "gate" in f.expected().why
+    x = torch.randn(1, 3, 32, 32)
+    e = f.expected(model=net, data=x)
+    with torch.no_grad():
+        y = net.a(x)
+        square = float(torch.sigmoid(net.gate(y.mean((2, 3), keepdim=True))).square().mean())
+        branch = square * 9 * 8 * float(net.b.weight.square().mean())
+    assert {s.layer: s.energy for s in e.shares}["b"] == pytest.approx(branch / (1 + branch), rel=1e-4)
+    assert e.assumptions == ("a gate is independent of what it gates",)
+
+
 def test_wrong_questions() -> None:
     a = ip.analyze(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1)), (1, 3, 8, 8))
     with pytest.raises(UsageError, match="out of range"):
