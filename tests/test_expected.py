@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ import isopter as ip
 from isopter.errors import UsageError
 from isopter.reads.rules.resample import squared
 from isopter.reads.slopes import SLOPES, slope_of
+from networks import random_network
 
 
 def last(text: str, size: tuple[int, ...] = (1, 4, 256, 256)) -> ip.Analysis:
@@ -300,6 +302,40 @@ def test_variances_sum_up(clip: bool) -> None:
         for axis in (0, 1):
             paths = e.paths(axis)
             assert math.fsum(paths.shares) + paths.unbounded == pytest.approx(1)
+
+
+def check_random_network(seed: int) -> int:
+    """Of a random network: energy reaches just the pixels read, the parts of the variance sum up to it, and so do the paths' shares."""
+    net = random_network(seed)
+    a = ip.analyze(net.build(), net.input_size)
+    rng = np.random.default_rng(seed)
+    checked = 0
+    for name in a.layers[-3:]:
+        f = a[name]
+        unit = tuple(int(rng.integers(n)) for n in f.units)
+        read = f.support(unit).on(f.input_shape)
+        if not read.any():
+            continue
+        e = f.expected(unit, clip=True)
+        if not e.applies:
+            continue
+        got = np.zeros(f.input_shape, np.bool_)
+        got[tuple(slice(o, o + n) for o, n in zip(e.origin, e.map.shape, strict=True))] = e.map > 0
+        assert not (got & ~read).any() and (f.exactness != "exact" or (got == read).all()), (seed, name, unit, net)
+        np.testing.assert_allclose(np.sum([s.variance for s in e.shares], axis=0), np.square(e.sigma), rtol=1e-7, atol=1e-9)
+        assert all(math.fsum(e.paths(k).shares) + e.paths(k).unbounded == pytest.approx(1) for k in range(e.map.ndim))
+        checked += 1
+    return checked
+
+
+def test_random_networks() -> None:
+    assert sum(map(check_random_network, range(30))) > 40
+
+
+@pytest.mark.slow
+def test_many_random_networks() -> None:
+    count = int(os.environ.get("ISOPTER_NETWORKS", "300"))
+    assert sum(map(check_random_network, range(30, 30 + count))) > count
 
 
 def test_path_weights() -> None:
