@@ -225,7 +225,7 @@ class _Way:
         """A window of stride > 0, tap by tap, as slices."""
         n, lo = self.values.shape[at], self.origin[at] * window.stride - window.pad
         lead = (slice(None),) * at
-        factors = _factors(taps, np.arange(self.origin[at], self.origin[at] + n), clip, self.values.ndim, at)
+        factors = _factors(taps, np.arange(self.origin[at], self.origin[at] + n), clip, window.size, self.values.ndim, at)
         span = (n - 1) * window.stride + 1
         places = [(*lead, slice(t * window.dilation, t * window.dilation + span, window.stride)) for t in range(window.size)]
         length = span + window.dilation * (window.size - 1)
@@ -336,21 +336,10 @@ def _weights(taps: Taps | None, positions: Ints, clip: bool, shape: tuple[int, .
     return np.broadcast_to(rows, shape)
 
 
-def _factors(taps: Taps | None, positions: Ints, clip: bool, ndim: int, at: int) -> list[Floats] | None:
-    """The same, tap by tap, ready to multiply; a window's taps are all there, or share one factor."""
-    if taps is None:
-        return None
-    table = taps.inside if clip else taps.plane
-    rows = table if len(table) == 1 else table[positions if clip else positions % len(table)]
-    shaped = [rows[:, t].reshape([-1 if a == at else 1 for a in range(ndim)]) for t in range(rows.shape[1])]
-    return _Repeat(shaped) if len(shaped) == 1 else shaped
-
-
-class _Repeat(list[Floats]):
-    """A list whose one entry stands for all."""
-
-    def __getitem__(self, index: object) -> Floats:  # type: ignore[override]
-        return super().__getitem__(0)
+def _factors(taps: Taps | None, positions: Ints, clip: bool, count: int, ndim: int, at: int) -> list[Floats] | None:
+    """The same for a window of `count` taps, tap by tap, ready to multiply along axis `at`."""
+    weights = _weights(taps, positions, clip, (len(positions), count))
+    return None if weights is None else [w.reshape([-1 if a == at else 1 for a in range(ndim)]) for w in weights.T]
 
 
 @lru_cache(maxsize=1024)
