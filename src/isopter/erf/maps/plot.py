@@ -30,19 +30,23 @@ def plot(field: EffectiveField, ax: Axes | None, *, scale: Literal["linear", "lo
     """
     if scale not in ("linear", "log"):
         raise UsageError(f"scale={scale!r} is unknown. Choose 'linear' or 'log'.")
+    ax = axes(ax)
+    if field.map.ndim == 1:
+        _line(field, ax, scale)
+    else:
+        _image(field, ax, scale, cmap)
+    return ax
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The given Axes, or those of a new figure. Raises MissingExtra without matplotlib."""
     try:
         import matplotlib.pyplot as plt
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         raise MissingExtra("matplotlib", "plot", "plot") from None
-    if ax is None:
-        ax = plt.subplots()[1]
-    if field.map.ndim == 1:
-        _line(field, ax, scale)
-    else:
-        _image(field, ax, scale, cmap)
-    return ax
+    return plt.subplots()[1] if ax is None else ax
 
 
 def figure(fields: Sequence[EffectiveField]) -> Figure:

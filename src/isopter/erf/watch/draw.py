@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from isopter.erf.maps.plot import axes
 from isopter.erf.watch.row import Row
-from isopter.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 def plot(rows: Sequence[Row], ax: Axes | None) -> Axes:
     """A line with error bars per layer and space axis. See `Watch.plot`."""
-    try:
-        import matplotlib.pyplot as plt
-    except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
-            raise
-        raise MissingExtra("matplotlib", "plot", "plot") from None
-    if ax is None:
-        ax = plt.subplots()[1]
+    ax = axes(ax)
     for layer in dict.fromkeys(row.layer for row in rows):
         own = [row for row in rows if row.layer == layer]
         for axis, values in enumerate(zip(*(row.sigma for row in own), strict=True)):
