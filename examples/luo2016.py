@@ -168,12 +168,14 @@ def depth_pairs(depths: Sequence[int], channels: int, samples: int) -> Iterator[
 
 def depth_figure(found: Sequence[tuple[str, int, Pair]]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(PAGE, 2.7), layout="constrained")
-    depths = sorted({depth for _, depth, _ in found})
-    fine = sorted({*depths, *np.geomspace(depths[0], depths[-1], 12).round().astype(int).tolist()})
-    curve = [last_field(uniform(depth)).expected() for depth in fine]
-    axes[0].plot(fine, [f.ratio for f in curve], "k-", label="theory")
-    axes[1].plot(fine, [f.sigma[0] for f in curve], "k-", label=r"theory, $\sqrt{2n/3}$")
-    axes[1].plot(fine, [(f.size[0] ** 2 - 1) ** 0.5 / 12**0.5 for f in curve], "k:", label="theoretical field, evenly read")
+    theory = {depth: pair.theory for _, depth, pair in found}
+    depths = sorted(theory)
+    axes[0].plot(depths, [theory[n].ratio for n in depths], "k-", label="theory")
+    axes[0].plot(depths, [theory[depths[-1]].ratio * (depths[-1] / n) ** 0.5 for n in depths], "k:", label=r"$\propto 1/\sqrt{n}$")
+    axes[1].plot(depths, [theory[n].sigma[0] for n in depths], "k-", label=r"theory, $\sqrt{2n/3}$")
+    axes[1].plot(
+        depths, [n / 3**0.5 for n in (t.size[0] / 2 for t in theory.values())], "k--", label="a unit that reads its whole field evenly"
+    )
     names = list(dict.fromkeys(name for name, _, _ in found))
     for place, (name, color, marker) in enumerate(zip(names, COLORS, "xos^D", strict=True)):
         own = [(depth * 1.035 ** (place - 2), pair) for n, depth, pair in found if n == name]  # side by side, not over one another
@@ -183,8 +185,9 @@ def depth_figure(found: Sequence[tuple[str, int, Pair]]) -> Figure:
     for ax, label in zip(axes, ("effective size / theoretical size", r"standard deviation $\sigma$ (pixels)"), strict=True):
         ax.set(xscale="log", yscale="log", xlabel=r"layers $n$ ($3 \times 3$)", ylabel=label)
         _plain_ticks(ax, depths)
-    axes[0].set_yticks([0.2, 0.3, 0.4, 0.6, 0.8], ["0.2", "0.3", "0.4", "0.6", "0.8"], minor=False)
+    axes[0].set_yticks([0.2, 0.3, 0.4, 0.6, 0.8], ["0.2", "0.3", "0.4", "0.6", "0.8"])
     axes[1].set_yticks([2, 5, 10, 20, 50], ["2", "5", "10", "20", "50"])
+    axes[1].set_ylim(1.4, 160)
     axes[0].legend(loc="lower left")
     axes[1].legend(*_first_legend(axes[1], 2), loc="upper left")
     return figure
@@ -233,29 +236,30 @@ def wider_pairs(channels: int, samples: int) -> dict[str, Pair]:
 
 
 def wider_figure(found: dict[str, Pair]) -> Figure:
-    """The measured maps at one scale, each in its theoretical field; below, the means on rings about the centre."""
-    figure, axes = plt.subplots(2, len(found), figsize=(PAGE, 4.4), layout="constrained", height_ratios=[1.25, 1])
+    """The measured maps at one scale, each in its theoretical field; then how much of the energy a centred square holds."""
+    figure, axes = plt.subplots(1, 4, figsize=(PAGE, 2.5), layout="constrained", width_ratios=[1, 1, 1, 1.6])
     widest = max(p.theory.size[0] for p in found.values()) / 2 + 1
-    for (top, bottom), (name, own), color in zip(axes.T, found.items(), COLORS[1:], strict=False):
-        middle = own.measured.center[0]
-        own.measured.plot(top)
-        top.set(xlim=(middle - widest, middle + widest), ylim=(middle + widest, middle - widest), xticks=[], yticks=[])
-        top.set(xlabel="", ylabel="", facecolor="#f4f4f4", title=f"{name}\nfield {own.theory.size[0]} pixels")
-        _profile(bottom, own, color)
-    axes[1][0].set_ylabel("share of the energy\nper pixel")
+    for ax, (name, own), color in zip(axes, found.items(), COLORS[1:], strict=False):
+        middle, sigma = own.measured.center[0], own.measured.sigma[0]
+        own.measured.plot(ax)
+        ax.set(xlim=(middle - widest, middle + widest), ylim=(middle + widest, middle - widest), xticks=[], yticks=[])
+        ax.set(xlabel=rf"$\sigma$: {sigma!r}" + f"\n(theory {own.theory.sigma[0]:.3f})", ylabel="", facecolor="#eeeeee")
+        ax.set_title(f"{name}\n{own.theory.size[0]} pixels", color=color)
+        ax.spines[:].set_visible(False)
+        _squares(axes[-1], own, color)
+    axes[-1].plot([], [], "k-", label="theory")
+    axes[-1].errorbar([], [], xerr=[], fmt="ko", label="measured")
+    axes[-1].set(xlabel="side of a centred square (pixels)", ylabel="share of the energy in it", xscale="log", ylim=(0, 1.02))
+    _plain_ticks(axes[-1], (3, 10, 30, 100))
+    axes[-1].legend(loc="lower right")
     return figure
 
 
-def _profile(ax: Axes, own: Pair, color: str) -> None:
-    theory, measured = (f.radial_profile() for f in (own.theory, own.measured))
-    total, sigma = own.measured.map.sum(), own.measured.sigma[0]
-    ax.plot(theory.radius, theory.value / own.theory.map.sum(), "k-", label=rf"theory, $\sigma$ = {own.theory.sigma[0]:.3f}")
-    shown = np.unique(np.linspace(0, np.searchsorted(measured.radius, 4 * own.theory.sigma[0]), 15).astype(int))
-    points = (several[shown] for several in (measured.radius, measured.value / total, measured.stderr / total))
-    ax.errorbar(*points, fmt="o", color=color, label=rf"measured, $\sigma$ = {sigma!r}", linewidth=0.9)
-    ax.set(xlabel="distance from the centre (pixels)", xlim=(-0.2 * own.theory.sigma[0], 4.2 * own.theory.sigma[0]))
-    ax.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
-    ax.legend(loc="upper right")
+def _squares(ax: Axes, own: Pair, color: str) -> None:
+    fine, shares = np.linspace(0.02, 0.999, 200), np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99])
+    sides = [own.measured.side(share) for share in shares]
+    ax.plot([own.theory.side(share) for share in fine], fine, color=color)
+    ax.errorbar(sides, shares, xerr=[side.stderr for side in sides], fmt="o", color=color, markersize=3, linewidth=0.9)
 
 
 # ---- figure 3: skip connections ---------------------------------------------------------------------------------------------
@@ -291,7 +295,8 @@ def skips_figure(own: Skips) -> Figure:
         sigma = [pair.measured.sigma[0] for pair in pairs]
         left.plot(blocks, [pair.theory.sigma[0] for pair in pairs], "-", color=color)
         left.errorbar(blocks, sigma, [s.stderr for s in sigma], fmt=marker, color=color, label=name + law, linewidth=0.9)
-    left.set(xscale="log", xlabel=r"blocks $b$ of two convolutions $3 \times 3$", ylabel=r"standard deviation $\sigma$ (pixels)", ylim=(0, None))
+    left.set(xscale="log", xlabel=r"blocks $b$ of two convolutions $3 \times 3$", ylabel=r"standard deviation $\sigma$ (pixels)")
+    left.set_ylim(0, left.get_ylim()[1] * 1.25)
     _plain_ticks(left, blocks)
     left.legend(loc="upper left", title="lines: theory")
     total = own.counts.total
@@ -299,7 +304,7 @@ def skips_figure(own: Skips) -> Figure:
     for (name, paths), color, marker in zip(own.paths.items(), COLORS[2:], "o^", strict=False):
         right.plot(paths.sizes, paths.shares, marker, color=color, label=f"energy, {name}")
     right.set(xlabel=f"size of a path's field (pixels), {blocks[-1]} blocks", ylabel="share", ylim=(0, None))
-    right.set_ylim(0, right.get_ylim()[1] * 1.25)
+    right.set_ylim(0, right.get_ylim()[1] * 1.3)
     right.legend(loc="upper right")
     return figure
 
