@@ -11,7 +11,11 @@
 What is estimated: the mean over *random weights* of the squared gradient of one unit, which is what `Field.expected` computes. So every
 sample must have weights of its own. `FreshConv` draws them whenever it runs, and `isopter.effective` runs with ``batch=1``: each sample is
 one draw of all weights, of the input, and of the signs of the unit's channels. The error bars are then those of the mean over networks.
-(One network, measured on many inputs, has a field of its own, off by what its few channels happen to be.)
+(One network, measured on many inputs, has a field of its own, off by what its few channels happen to be.) With batch norm, theory too
+takes its numbers from a network: from one draw of the weights, so that its line is itself uncertain, by some percent.
+
+Of the two measures sigma is the sounder. The size at a threshold, which Luo et al. plot, is relative to a single pixel in the middle, which
+few samples leave uncertain; with very few it comes out too small.
 """
 
 from __future__ import annotations
