@@ -211,8 +211,9 @@ def maps_figure(found: Sequence[tuple[str, int, Pair]]) -> Figure:
     """A row per kind, a column per depth; every map fills the theoretical field, and its brightest pixel is white."""
     depths = sorted({depth for _, depth, _ in found})
     names = list(dict.fromkeys(name for name, _, _ in found))
-    figure, axes = plt.subplots(len(names) + 1, len(depths), figsize=(COLUMN, 0.72 * (len(names) + 1) + 0.2), squeeze=False)
-    figure.subplots_adjust(left=0.2, right=0.99, top=0.95, bottom=0.02, wspace=0.06, hspace=0.06)
+    cell = 0.79 * COLUMN / len(depths)
+    figure, axes = plt.subplots(len(names) + 1, len(depths), figsize=(COLUMN, cell * (len(names) + 1) + 0.4), squeeze=False)
+    figure.subplots_adjust(left=0.2, right=0.99, top=1 - 0.36 / figure.get_figheight(), bottom=0.01, wspace=0.06, hspace=0.06)
     maps = {(name, depth): pair.measured.map for name, depth, pair in found}
     maps |= {("theory", depth): pair.theory.map for name, depth, pair in found if name == names[-1]}
     for row, name in zip(axes, ["theory", *names], strict=True):
@@ -222,7 +223,7 @@ def maps_figure(found: Sequence[tuple[str, int, Pair]]) -> Figure:
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
     for ax, depth in zip(axes[0], depths, strict=True):
-        ax.set_title(f"{depth}: {2 * depth + 1} px")
+        ax.set_title(f"n = {depth}\n{2 * depth + 1} px")
     return figure
 
 
