@@ -172,11 +172,18 @@ class Look:
 
 @dataclass(frozen=True)
 class Course:
-    """A network's fields in the course of training; `prior` is what theory expects before, of the architecture alone."""
+    """A network's fields in the course of training. `prior`: what theory expects before, of the architecture alone. `ideal`: the field of
+    the target itself, which is all that a network needs to see of noise."""
 
     task: str
     prior: Any
+    ideal: Any
     looks: list[Look] = field(default_factory=list)
+
+    @property
+    def ideal_offset(self) -> float:
+        """How far along x what the target reads lies from the middle of what the network can see."""
+        return float(self.ideal.centroid[1] - self.prior.center[1])
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The numbers, in pixels. `from_center` is the root of the mean squared distance from the theoretical centre, along x."""
@@ -187,6 +194,8 @@ class Course:
                 "step": look.step,
                 "loss": look.loss,
                 "sigma_prior": self.prior.sigma[1],
+                "sigma_x_target": float(self.ideal.sigma[1]),
+                "offset_x_target": self.ideal_offset,
                 "sigma_y": float(sigma[0]),
                 "sigma_y_stderr": sigma[0].stderr,
                 "sigma_x": float(sigma[1]),
@@ -202,7 +211,7 @@ class Course:
 def train(task: Task, plan: Plan, seed: int = 0) -> Course:
     torch.manual_seed(seed)
     net = network(plan.blocks, plan.channels)
-    course = Course(task.name, last_field(net, plan).expected())
+    course = Course(task.name, last_field(net, plan).expected(), field_of_target(task, plan))
     course.looks.append(look_at(net, task, plan, 0, 1.0))
     seen = sorted({round(plan.steps * (k / plan.looks) ** 2) for k in range(1, plan.looks + 1)})
     for step, loss in enumerate(losses(net, task, plan, seed), 1):
@@ -239,6 +248,25 @@ def last_field(net: nn.Module, plan: Plan) -> Any:
     return analysis[analysis.outputs[0]]
 
 
+class Target(nn.Module):
+    """A target as a network, so that it has a field."""
+
+    def __init__(self, target: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.target(x)
+
+
+def field_of_target(task: Task, plan: Plan) -> Any:
+    """Of the unit in the middle; of a linear target two samples give it exactly."""
+    net = Target(task.target)
+    own = last_field(net, plan)
+    (found,) = ip.effective(net, [own.name], (1, 1, *own.input_shape), samples=2, crop=False).values()
+    return found
+
+
 def look_at(net: nn.Module, task: Task, plan: Plan, step: int, loss: float) -> Look:
     own = last_field(net, plan)
     size = (1, 1, *own.input_shape)
@@ -260,6 +288,8 @@ def course_figure(courses: Sequence[Course]) -> Figure:
             label = course.task.replace("\n", " ")
             ax.errorbar(steps, values, [v.stderr for v in values], fmt=f"{marker}-", color=color, label=label)
             ax.plot(steps, [read(look.squared) for look in course.looks], ":", color=color)
+        for ax, ideal in zip(axes, (course.ideal.sigma[1], course.ideal_offset), strict=True):
+            ax.plot(1.06 * steps[-1], ideal, marker, color=color, fillstyle="none", markersize=6)
     for ax, read in zip(axes, (_sigma, _offset), strict=True):
         ax.axhline(read(courses[0].prior), color="k", linewidth=0.8)
         ax.set_xlabel("training step")
@@ -267,6 +297,7 @@ def course_figure(courses: Sequence[Course]) -> Figure:
     axes[1].set_ylabel("centre of the field, from the middle,\nalong $x$ (pixels)")
     axes[1].plot([], [], "k-", linewidth=0.8, label="theory, of the architecture")
     axes[1].plot([], [], "k:", label="squared weights")
+    axes[1].plot([], [], "ko", fillstyle="none", markersize=6, label="what the target reads")
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
@@ -280,7 +311,7 @@ def _offset(own: Any) -> Any:
 
 
 def maps_figure(courses: Sequence[Course]) -> Figure:
-    """Root of the mean squared gradient in the theoretical field; a cross in the middle, an ellipse of one sigma about the centroid."""
+    """Root of the mean squared gradient in the theoretical field; marks at its middle, an ellipse of one sigma about the centroid."""
     rows: dict[str, Callable[[Course], Any]] = {
         "theory": lambda course: course.prior,
         "before": lambda course: course.looks[0].measured,
@@ -301,7 +332,9 @@ def maps_figure(courses: Sequence[Course]) -> Figure:
 def _map(ax: Axes, own: Any) -> None:
     own.rms.plot(ax, cmap="gray")
     (y, x), (height, width) = own.centroid, own.sigma
-    ax.plot(own.center[1], own.center[0], "+", color=COLORS[1], markersize=5)
+    for mark in ((0, 0.07), (0.93, 1)):
+        ax.axvline(own.center[1], *mark, color=COLORS[4], linewidth=1)
+        ax.axhline(own.center[0], *mark, color=COLORS[4], linewidth=1)
     ax.add_patch(Ellipse((x, y), 2 * width, 2 * height, fill=False, color=COLORS[2], linewidth=1.0))
     half = own.size[0] / 2
     ax.set(xlim=(own.center[1] - half, own.center[1] + half), ylim=(own.center[0] + half, own.center[0] - half))

@@ -155,6 +155,15 @@ def test_a_shifted_target_moves_the_field(courses: list[training.Course]) -> Non
     assert abs(noise.measured.center_offset[0]) < 0.5
 
 
+def test_the_target_itself_has_the_field_that_is_learned(courses: list[training.Course]) -> None:
+    local, _, noise = courses
+    assert local.ideal.sigma == pytest.approx((math.sqrt(0.1),) * 2)  # 1, -4, 1 squared: 2 of 20 a pixel away along either axis
+    assert local.ideal_offset == pytest.approx(0, abs=1e-6)
+    assert noise.ideal.sigma[1] == pytest.approx(math.sqrt(0.5), rel=0.01)  # the square of a Gaussian of deviation 1
+    assert noise.ideal_offset == pytest.approx(-3)
+    assert noise.looks[-1].measured.sigma[1] == pytest.approx(noise.ideal.sigma[1], rel=0.3)
+
+
 def test_squared_weights_do_not_see_what_was_learned(courses: list[training.Course]) -> None:
     for course in courses:
         squared = course.looks[-1].squared
@@ -171,7 +180,8 @@ def test_fourteen_blocks_learn_to_look_eight_pixels_aside() -> None:
     assert first.sigma[1] == pytest.approx(2.1, abs=0.4)
     assert abs(first.center_offset[1]) < 1
     assert -8.2 < last.center_offset[1] < -5.5
-    assert 6 < math.hypot(last.sigma[1], last.center_offset[1]) < 9
+    assert last.sigma[1] == pytest.approx(4 / math.sqrt(2), rel=0.15)  # that of the squared blur
+    assert 6 < math.hypot(last.sigma[1], last.center_offset[1]) < 9  # from the middle, where it was 2
 
 
 @pytest.mark.parametrize("script", ["luo2016.py", "training.py"])
