@@ -28,25 +28,28 @@ def chosen(analysis: Analysis, layers: Any) -> tuple[Layer, ...]:
     Raises UsageError for what no module returns, with the nearest that one does.
     """
     if layers is None:
-        names = [_default(analysis)]
+        named = _default(analysis)
+        names = {named: named}
     else:
         keys = layers if isinstance(layers, Sequence) and not isinstance(layers, str) else [layers]
-        names = [name for key in keys for name in _names(analysis, key)]
+        names = {label: name for key in keys for label, name in _names(analysis, key).items()}
     if not names:
         raise UsageError("layers is empty. Name at least one, or leave it out for the last that is still a map.")
-    return tuple(Layer(name, analysis[name], *analysis.graph.calls[name]) for name in dict.fromkeys(names))
+    return tuple(Layer(label, analysis[label], *analysis.graph.calls[name]) for label, name in names.items())
 
 
-def _names(analysis: Analysis, key: Any) -> list[str]:
+def _names(analysis: Analysis, key: Any) -> dict[str, str]:
+    """What the user calls the layers that `key` stands for, and the call that returns each."""
     calls = analysis.graph.calls
     if isinstance(key, str) and key not in analysis and (matches := analysis.match(key)):
         found = [name for name in matches if name in calls]
-        return found or [_returned(analysis, analysis.find(matches[0]), key)]
+        return {name: name for name in found or [_returned(analysis, analysis.find(matches[0]), key)]}
     index = analysis.find(key)
-    if isinstance(key, str) and key in calls:
-        return [key]
+    if isinstance(key, str) and key in analysis:
+        return {key: key if key in calls else _returned(analysis, index, key)}
     path = "" if isinstance(key, str) else analysis._modules.get(key, "")
-    return [path if path in calls else _returned(analysis, index, key)]
+    name = path if path in calls else _returned(analysis, index, key)
+    return {name: name}
 
 
 def _returned(analysis: Analysis, index: int, key: object) -> str:
