@@ -21,22 +21,28 @@ Result = dict[str, Any]
 HERE = Path(__file__).resolve().parent
 
 
-def interleaved(tasks: Mapping[str, Callable[[], object]], repeats: int, budget: float = math.inf) -> dict[str, float]:
-    """Median CPU seconds of each task: one run of each, then the next round, so that a slow moment is shared.
+def clocked(tasks: Mapping[str, Callable[[], object]], repeats: int, budget: float = math.inf) -> dict[str, dict[str, float]]:
+    """Median seconds of each task, "cpu" and "wall": one run of each, then the next round, so that a slow moment is shared.
 
     Rounds stop early once they have taken `budget` seconds together. Nothing is warmed up here.
     """
-    times: dict[str, list[float]] = {name: [] for name in tasks}
+    clocks = {"cpu": time.process_time, "wall": time.perf_counter}
+    times: dict[str, list[tuple[float, ...]]] = {name: [] for name in tasks}
     began = time.monotonic()
     while len(next(iter(times.values()))) < repeats:
         for name, run in tasks.items():
             gc.collect()
-            start = time.process_time()
+            start = [clock() for clock in clocks.values()]
             run()
-            times[name].append(time.process_time() - start)
+            times[name].append(tuple(clock() - at for clock, at in zip(clocks.values(), start, strict=True)))
         if time.monotonic() - began > budget:
             break
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: dict(zip(clocks, map(statistics.median, zip(*rounds, strict=True)), strict=True)) for name, rounds in times.items()}
+
+
+def interleaved(tasks: Mapping[str, Callable[[], object]], repeats: int, budget: float = math.inf) -> dict[str, float]:
+    """Median CPU seconds of each task, as `clocked`."""
+    return {name: medians["cpu"] for name, medians in clocked(tasks, repeats, budget).items()}
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
@@ -64,12 +70,12 @@ def added(run: Callable[[], Any]) -> tuple[Any, float]:
 # ---- jobs ------------------------------------------------------------------------------------------------------------------
 
 
-def job(*arguments: str, timeout: float, path: Path | None = None, limit_gb: float | None = None) -> Result:
+def job(*arguments: str, timeout: float, path: Path | None = None, limit_gb: float | None = None, script: str = "jobs.py") -> Result:
     """Run ``jobs.py ARGUMENTS`` in a process of its own, on one thread. If it crashes or hangs: ``{"failed": why}``.
 
-    `path` is searched first for modules. `limit_gb` bounds its address space.
+    `path` is searched first for modules. `limit_gb` bounds its address space. `script` is a file beside this one.
     """
-    return run_job([sys.executable, str(HERE / "jobs.py"), *arguments], timeout, path, limit_gb)
+    return run_job([sys.executable, str(HERE / script), *arguments], timeout, path, limit_gb)
 
 
 def run_job(command: Sequence[str], timeout: float, path: Path | None = None, limit_gb: float | None = None) -> Result:
