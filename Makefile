@@ -6,18 +6,19 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 
-.PHONY: help demo test test-full lint types zoo zoo-sample bench clean
+.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields clean
 
 help:
-	@echo "make demo       the receptive field of every layer of ResNet-50, then the proof"
-	@echo "make test       the tests, a few minutes"
-	@echo "make lint       ruff"
-	@echo "make types      mypy"
-	@echo "make test-full  the long tests too: 2,000 random networks"
-	@echo "make zoo        1,700 networks of eight libraries captured, analysed, proved; an hour or two, goes on where it stopped"
-	@echo "make zoo-sample one network of each kind, minutes"
-	@echo "make bench      other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
-	@echo "make clean      remove .venv and caches"
+	@echo "make demo         the receptive field of every layer of ResNet-50, then the proof"
+	@echo "make test         the tests, a few minutes"
+	@echo "make lint         ruff"
+	@echo "make types        mypy"
+	@echo "make test-full    the long tests too: 2,000 random networks"
+	@echo "make zoo          1,700 networks of eight libraries captured, analysed, proved; an hour or two, goes on where it stopped"
+	@echo "make zoo-sample   one network of each kind, minutes"
+	@echo "make bench        other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
+	@echo "make bench-fields effective fields: theory against sampling, timings, error bars; half an hour, written to docs/benchmarks-fields.md"
+	@echo "make clean        remove .venv and caches"
 
 demo: $(VENV)/.installed
 	$(BIN)/isopter table $(DEMO)
@@ -43,6 +44,9 @@ zoo-sample: $(VENV)/.installed-zoo
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/run.py
+
+bench-fields: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/fields.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
