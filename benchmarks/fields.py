@@ -107,8 +107,8 @@ def measure(measured: dict[str, Any], plan: Plan, run: Runner) -> None:
         return result
 
     with ThreadPoolExecutor(os.cpu_count()) as together:  # side by side: nothing is timed meanwhile
-        errors = together.submit(step, "calibration", *plan.calibration)
         found = together.map(lambda name: step("convergence", name, *plan.counts[name].split()), slowest_first(plan))
+        errors = together.submit(step, "calibration", *plan.calibration)
         measured["convergence"] = dict(zip(slowest_first(plan), found, strict=True))
         measured["calibration"] = {"plan": plan.calibration, **errors.result()}
     measured["against samples"] = step("against_samples", plan.samples)
@@ -122,7 +122,7 @@ def measure(measured: dict[str, Any], plan: Plan, run: Runner) -> None:
 
 def slowest_first(plan: Plan) -> list[str]:
     """The networks, those that take longest first, so that none is waited for at the end."""
-    return sorted(plan.counts, key=lambda name: -CASES[name].shape[-1])
+    return sorted(plan.counts, key=lambda name: (CASES[name].shape[-1], CASES[name].calibrated), reverse=True)
 
 
 def memory(layer: str, step: Runner) -> dict[str, Any]:
