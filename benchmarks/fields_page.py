@@ -17,7 +17,7 @@ Written by `make bench-fields`; not to be edited by hand. {machine} It took {min
 
 Jobs run in processes of their own on one thread; ratios are of CPU times, medians of repeats that take turns within one process, so that
 a slow moment of the machine falls on all alike. Times on the clock are given besides. *isopter.effective* is always one whole call: the
-analysis, the trial of the canvas and all samples. Networks have random weights; those of ResNet-18 are torchvision's architecture.
+analysis, the trial of the canvas and all samples. Networks have random weights; ResNet-18 is torchvision's.
 
 ## What isopter holds itself to
 
@@ -53,8 +53,8 @@ several samples share a pass.
 
 {overhead}
 
-Cropping real images to the unit's field, beside running the whole image (`crop=False`), {per_call} images of random numbers, ResNet-18. The
-maps differ by at most the last column, over the largest value.
+Images given as `data` and cut to the unit's field, beside the whole of them (`crop=False`): {per_call} images of random numbers, ResNet-18.
+The maps differ by at most the last column, over the largest value.
 
 {cropping}
 """
@@ -88,7 +88,7 @@ truth is the same, it is held always and says little, so sides of ten shares (0.
 ## Memory
 
 What measuring 16 samples of a layer of ResNet-18 at 224 adds to a process, in MB (10^6 bytes), and the peak of it all; beside one
-forward and one backward pass in plain PyTorch on the same canvas.
+forward and one backward pass in plain PyTorch on the same canvas, of a single sample.
 
 {held}
 """
