@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from fields_nets import CASES
 from page import table
 
 Measured = dict[str, Any]
@@ -152,7 +153,7 @@ def rows(measured: Measured) -> list[list[str]]:
 
 def bars(measured: Measured) -> Iterator[Bar]:
     """Each promise with what was measured."""
-    for name, result in measured["convergence"].items():
+    for name, result in _converged(measured):
         most = next((value for start, value in CONVERGED.items() if name.startswith(start)), 0.05)
         at = f" at M = {result['counts'][-1]}" if "counts" in result else ""
         yield Bar(f"expected against sampled, {name}{at}", f"{most}", result, _last_error, "{:.3f}", most=most)
@@ -165,7 +166,7 @@ def bars(measured: Measured) -> Iterator[Bar]:
         if layer == "layer1":
             yield Bar(f"cropped to the field, {layer} at {n}: faster", "5 x", result, _speedup, "{:.1f} x", least=5)
     for layer, n, result in measured["replknet"]:
-        yield Bar(f"map equals that of RepLKNet's script, {layer} at {n}", "1e-9", result, lambda r: r["difference"], "{:.0e}", most=1e-9)
+        yield Bar(f"map equals that of RepLKNet's script, {layer} at {n}", "1e-9", result, lambda r: r["difference"], "{:.2g}", most=1e-9)
     errors = measured["calibration"]
     for name in errors.get("held", {"every metric": 0}):
         if name != "side(0.95)":
@@ -205,7 +206,7 @@ def widths(measured: Measured) -> str:
 
 
 def _converged(measured: Measured) -> list[tuple[str, Measured]]:
-    return list(measured["convergence"].items())
+    return [(name, measured["convergence"][name]) for name in CASES if name in measured["convergence"]]
 
 
 def _falling(name: str, result: Measured) -> Iterator[list[str]]:
@@ -228,7 +229,7 @@ def _width(name: str, result: Measured) -> list[str]:
     if "failed" in result:
         return [name, result["failed"], *[""] * 4]
     sigma = result["sigma"]
-    return [name, str(result["size"]), *(f"{sigma[which]:.2f}" for which in ("assumed", "live", "sampled")), f"{result['agrees']:.0e}"]
+    return [name, str(result["size"]), *(f"{sigma[which]:.2f}" for which in ("assumed", "live", "sampled")), _small(result["agrees"])]
 
 
 # ---- time ----------------------------------------------------------------------------------------------------------------
@@ -274,7 +275,7 @@ def _cropping(result: Measured) -> list[str]:
         return [result["failed"], *[""] * 4]
     each = [f"{1000 * result[key]['cpu'] / result['samples']:.2f}" for key in ("whole", "cropped")]
     ratios = [f"{result['whole'][clock] / result['cropped'][clock]:.1f}" for clock in ("cpu", "wall")]
-    return [*each, *ratios, f"{result['difference']:.0e}"]
+    return [*each, *ratios, _small(result["difference"])]
 
 
 # ---- other ways ----------------------------------------------------------------------------------------------------------
@@ -304,7 +305,11 @@ def _beside(result: Measured, count: int) -> list[str]:
 
 
 def _difference(result: Measured) -> str:
-    return f"{result['difference']:.0e}" if "difference" in result else ""
+    return _small(result["difference"]) if "difference" in result else ""
+
+
+def _small(value: float) -> str:
+    return f"{value:.0e}" if value else "0"
 
 
 # ---- errors and memory ---------------------------------------------------------------------------------------------------
