@@ -121,8 +121,15 @@ def test_several_layers(net: str, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["f.0.npz", "f.2.npz"]
 
 
+def test_every_output_is_written(tmp_path: Path) -> None:
+    good("conv 3", "--expected", "-o", tmp_path / "a.txt", "-o", tmp_path / "b.json", "-o", tmp_path / "c")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "b.json", "c"]
+    assert (tmp_path / "a.txt").read_text() == (tmp_path / "c").read_text()
+
+
 def test_wrong_use(net: str, tmp_path: Path) -> None:
     assert "--expected" in bad("conv 3")
+    assert "--until, --device" in bad("conv 3", "--expected", "--device", "cuda", "--until", 0.1)
     assert "No layer is called" in bad(net, "-i", "1x3x32x32", "-l", "4")
     assert "expected field" in bad(f"{net.rpartition(':')[0]}:Attention", "-i", "1x3x8x8", "--expected")
     assert "--weights" in bad("conv 3", "--weights", tmp_path / "w.pt", "--expected")

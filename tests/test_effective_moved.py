@@ -44,11 +44,20 @@ def test_what_a_clipped_map_cannot_show() -> None:
     assert moved.outside == pytest.approx(prior.map[:20].sum() / prior.map.sum()) and moved.distance == pytest.approx(0)
 
 
+def test_fields_of_one_pixel() -> None:
+    dot = gaussian(3, (20, 20), map=np.ones((1, 1)), origin=(20, 20), size=(1, 1))
+    assert dot.against(dot).sigma_ratio == (1, 1) and dot.against(dot).overlap == 1
+
+
 def test_wrong_pairs() -> None:
     with pytest.raises(UsageError, match="cannot be compared"):
         gaussian(3, (20, 20)).against(gaussian(3, (20, 20), statistic="abs"))
     with pytest.raises(UsageError, match="whole pixels"):
         gaussian(3, (20, 20)).against(gaussian(3, (20, 20), center=(20.5, 20)))
+    with pytest.raises(UsageError, match="other layers"):
+        gaussian(3, (20, 20)).against(gaussian(3, (20, 20), size=(39, 41)))
+    with pytest.raises(UsageError, match="no map to compare"):
+        gaussian(3, (20, 20)).against(None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no pixel in common"):
         gaussian(3, (20, 20)).against(gaussian(3, (20, 20), origin=(400, 400)))
 

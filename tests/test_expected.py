@@ -133,6 +133,9 @@ def fixed(name: str, function) -> nn.Module:
     return type(name, (nn.Module,), {"forward": lambda self, x: function(x)})()
 
 
+BLUR = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, 4.0, 6.0])).expand(4, 1, 3, 3)
+SOBEL = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, -2.0, 3.0])).expand(4, 1, 3, 3)
+
 FIXED = {
     "nearest": lambda x: F.interpolate(x, scale_factor=2),
     "bilinear": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"),
@@ -140,6 +143,12 @@ FIXED = {
     "bicubic": lambda x: F.interpolate(x, size=(13, 17), mode="bicubic"),
     "antialias": lambda x: F.interpolate(x, size=(5, 4), mode="bilinear", antialias=True),
     "average": lambda x: F.avg_pool2d(x, 3, 2, 1),
+    "average_whole": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+    "average_ceil": lambda x: F.avg_pool2d(x, (3, 2), (2, 3), 1, ceil_mode=True),
+    "average_by": lambda x: F.avg_pool2d(x, 2, 1, divisor_override=3),
+    "blur": lambda x: F.conv2d(x, BLUR.to(x), stride=2, padding=1, groups=4),
+    "sobel": lambda x: F.conv2d(x, SOBEL.to(x), padding=1, groups=4),
+    "scaled": lambda x: x * 3 / 4,
     "adaptive": lambda x: F.adaptive_avg_pool2d(x, (4, 3)),
     "global": lambda x: F.adaptive_avg_pool2d(x, 1),
     "mean": lambda x: x.mean((2, 3), keepdim=True),
@@ -244,9 +253,10 @@ def test_one_forward_pass_replaces_assumptions() -> None:
             super().__init__()
             self.wide = nn.Conv2d(3, 4, 7, padding=3, bias=False)
             self.narrow = nn.Conv2d(3, 4, 1, bias=False)
+            self.scale = nn.Parameter(torch.tensor(0.1))
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.wide(x) * 3 + self.narrow(x) * 0.1
+            return self.wide(x) * 3 + self.narrow(x) * self.scale
 
     net = Branches()
     f = ip.analyze(net, (1, 3, 32, 32))["output"]
@@ -359,6 +369,51 @@ def test_pickles_as_numbers() -> None:
     again = pickle.loads(pickle.dumps(e))
     assert again.shares == e.shares and again.paths(1) == e.paths(1) and again.sigma == e.sigma
     assert np.array_equal(again.map, e.map)
+
+
+def test_says_where_ways_are_not_independent() -> None:
+    """Two averages in a row, or a sum with an average of the same thing, add gradients before they are squared."""
+    ways = {
+        "twice": lambda x: F.avg_pool2d(F.avg_pool2d(x, 3, 1, 1), 3, 1, 1),
+        "mixer": lambda x: F.avg_pool2d(x, 3, 1, 1) - x,
+        "double": lambda x: x + x.relu(),
+    }
+    for function in ways.values():
+        e = ip.analyze(fixed("Net", function), (1, 2, 9, 9))["output"].expected()
+        assert any("independent" in text for text in e.assumptions)
+    for net in (Residual(3), Forked(), nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 3, 3), nn.AvgPool2d(2))):
+        e = ip.analyze(net, (1, 2 if isinstance(net, Forked) else 3, 16, 16))["output"].expected()
+        assert isinstance(net, Forked) or not any("added as if" in text for text in e.assumptions)
+
+
+class Choice(nn.Module):
+    """A condition computed from the input chooses between a branch and a skip; another computes a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        return self.c(torch.where(y > 0, self.b(y), y).masked_fill(torch.isnan(y) | (y > 9), 0.0)) + y.round()
+
+
+def test_no_gradient_through_conditions() -> None:
+    net = Choice()
+    f = ip.analyze(net, (1, 3, 16, 16))["output"]
+    x = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        open_ = float((net.a(x) > 0).double().mean())
+        branch = open_ * 27 * float(net.b.weight.square().mean())
+    for e, want in ((f.expected(), 2 / 3), (f.expected(model=net, data=x), branch / (branch + 1 - open_))):
+        through = {s.layer: s.energy for s in e.shares}
+        assert through["b"] == pytest.approx(want, rel=1e-3) and not {"gt", "isnan", "round"} & set(through)
+    assert "where" in " ".join(f.expected().assumptions)
+
+
+def test_reductions_by_their_whole_name() -> None:
+    e = ip.analyze(fixed("Net", lambda x: x.logsumexp(1, keepdim=True)), (1, 2, 8))["output"].expected()
+    assert not e.applies and "logsumexp" in e.why
 
 
 # ---- where it does not apply -------------------------------------------------------------------------------------------

@@ -157,10 +157,10 @@ def verify(**options: Any) -> int:
 )
 @_options(_input, _pretrained)
 @click.option("--expected", is_flag=True, help="What the architecture starts with, computed without sampling.")
-@click.option("--samples", type=click.IntRange(min=1), default=64, show_default=True, help="How many inputs to measure with.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="How many inputs to measure with (default: 64).")
 @click.option(
     "--until",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="ERROR",
     help="Stop when the map's relative error is at most this, such as 0.05.",
 )

@@ -30,7 +30,7 @@ def run(
     layers: Sequence[str],
     size: str | None,
     expected: bool,
-    samples: int,
+    samples: int | None,
     until: float | None,
     images: str | None,
     weights: str | None,
@@ -43,6 +43,10 @@ def run(
     pretrained: bool,
 ) -> int:
     """Measure, or compute, the effective fields of layers; print them, and write them to files."""
+    sampling = {"--samples": samples, "--until": until, "--device": device, "--dtype": dtype}
+    needless = [name for name, value in sampling.items() if value is not None]
+    if expected and needless:
+        raise UsageError(f"--expected samples nothing: {', '.join(needless)} would have no effect. Leave out one or the other.")
     loaded = loaded_model(model, pretrained)
     given = input_of(size, model, loaded)
     if weights is not None:
@@ -51,7 +55,7 @@ def run(
         if expected:
             fields = _expected(loaded, given, layers, images, seed)
         else:
-            fields = _measured(loaded, model, given, layers, samples, until, images, convention, seed, device, dtype)
+            fields = _measured(loaded, model, given, layers, samples or 64, until, images, convention, seed, device, dtype)
     entries = [field.to_dict() for field in fields.values()]
     data: dict[str, Any] = {"model": model, "layers": entries}
     if convention == "replknet":
@@ -61,9 +65,10 @@ def run(
     files = [Path(o) for o in outputs if Path(o).suffix.lower() in FILES]
     for file in files:
         _write(file, fields, data)
-    rest = [o for o in outputs if Path(o) not in files]
-    if not files or rest:
-        write(text, rest[0] if rest else None)
+    if not outputs:
+        write(text, None)
+    for output in (o for o in outputs if Path(o) not in files):
+        write(text, output)
     return 0
 
 

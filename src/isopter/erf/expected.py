@@ -142,7 +142,12 @@ def expected(
     except NotCovered as reason:
         return NotExpected(field.name, str(reason))
     if pulled is None:
-        raise UsageError(f"Unit {index} of {field.name} reads nothing of the input: choose another unit.")
+        if not field.support(index, clip=inside).count:
+            raise UsageError(f"Unit {index} of {field.name} reads nothing of the input: choose another unit.")
+        raise UsageError(
+            f"No gradient reaches the input from unit {index} of {field.name}: on every way stands a comparison or a rounding, or what the "
+            "forward pass of the model found to be weights or slopes of zero."
+        )
     center, size = _place(field, index)
     values, origin = _on_space(pulled.energy, walks.plan.axes, walks.graph.ops[walks.plan.origin].shape)
     return Expected(

@@ -17,7 +17,7 @@ from isopter.fields import linear
 from isopter.fields.linear import Block, Step
 from isopter.fields.plan import Edge, Plan
 from isopter.graph import Op
-from isopter.reads.gains import Gain, NotCovered, gains
+from isopter.reads.gains import Gain, NotCovered, draws, gains, mixes
 
 Facts = Mapping[str, Mapping[str, Any]]
 """What was measured of ops, by name: params that replace an assumption (see `isopter.reads.gains`)."""
@@ -42,6 +42,7 @@ def pull(plan: Plan, op: int, start: Block, *, context: bool, clip: bool, facts:
     waiting: dict[int, list[Step]] = {op: []}
     found = Pulled(op, start, ())
     assumed: dict[str, None] = {}
+    routes = _Routes(op)
     for target in range(op, plan.origin, -1):
         steps = waiting.pop(target, None)
         if steps is None:
@@ -58,6 +59,7 @@ def pull(plan: Plan, op: int, start: Block, *, context: bool, clip: bool, facts:
             plane = () if clip else plan.units[target]
             made = linear.step(edge, gain, block, shape, ops[target].shape, plane)
             if made is not None:
+                routes.take(ops[target], target, edge.source)
                 found.passes[target].append((edge, made))
                 waiting.setdefault(edge.source, []).append(made)
     if plan.origin not in waiting and op != plan.origin:
@@ -65,8 +67,29 @@ def pull(plan: Plan, op: int, start: Block, *, context: bool, clip: bool, facts:
     reached = waiting.get(plan.origin, [])
     found.energy = linear.merge([s.result for s in reached], ops[plan.origin].shape) if reached else start
     found.blocks[plan.origin] = found.energy
-    found.assumed = tuple(assumed)
+    found.assumed = (*assumed, *((COHERENT,) if routes.coherent else ()))
     return found
+
+
+COHERENT = "ways that meet with no random weights between them are added as if they were independent"
+
+
+class _Routes:
+    """Which op with random weights energy passed last, and whether its neighbours were added up since. Gradients that come the same way
+    twice without such weights between are added before they are squared; the theory adds squares, and has to say so."""
+
+    def __init__(self, start: int) -> None:
+        self.last: dict[int, dict[int, bool]] = {start: {start: False}}
+        self.coherent = False
+
+    def take(self, op: Op, target: int, source: int) -> None:
+        """Energy goes from op `target` to what it reads."""
+        mixing = mixes(op)
+        here = {target: False} if draws(op) else {at: mixed or mixing for at, mixed in self.last[target].items()}
+        there = self.last.setdefault(source, {})
+        again = any(at in there for at in here)
+        self.coherent |= again or (mixing and any(self.last[target].values()))
+        there |= here
 
 
 def passing(plan: Plan, target: int, context: bool, facts: Facts, assumed: dict[str, None]) -> list[tuple[Edge, Gain]]:

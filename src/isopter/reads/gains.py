@@ -3,8 +3,8 @@
 With independent weights of mean zero the expected squared gradient is a linear map of the architecture: where a relation says
 *which* positions an output reads, its gain says *how much* each of them gets. A gain function is registered per kind, beside the
 rule of that kind. What depends on values (the variance of weights, the slope of an activation) is assumed, and the assumption
-noted, unless it was measured and stands in the op's params: `power` (mean squared weight), `slopes` (mean squared derivative by
-each input) and `gate` (see `pool`).
+noted, unless it is known and stands in the op's params: `power` (mean squared weight), `squares` (squared taps of a fixed filter, per
+axis), `slopes` (mean squared derivative by each input) and `gate` (see `pool`).
 
 Source: Luo et al. 2016, Understanding the effective receptive field; He et al. 2015 for the variance of weights.
 """
@@ -14,12 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from isopter.graph import Op, Shape
-from isopter.reads.slopes import LINEAR, slope_of
+from isopter.reads.slopes import FLAT, LINEAR, slope_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,6 +71,18 @@ def gain(*kinds: str) -> Callable[[GainFunction], GainFunction]:
     return register
 
 
+def draws(op: Op) -> bool:
+    """Whether an op has random weights: what passes through it on two ways is independent."""
+    return op.kind in ("conv", "conv_transpose", "matmul") and "squares" not in op.params
+
+
+def mixes(op: Op) -> bool:
+    """Whether an op without random weights adds up neighbours."""
+    averages = op.kind in ("pool", "adaptive_pool") and op.params.get("mode", op.source) != "max" and "max" not in op.source
+    blends = op.kind == "resample" and not op.params["mode"].startswith("nearest")
+    return averages or blends or op.kind == "scan" or "squares" in op.params
+
+
 def gains(op: Op, shapes: tuple[Shape, ...], relations: tuple[int, ...]) -> Passed:
     """What `op`, with inputs of these shapes and so many relations to each, passes back. Raises NotCovered."""
     function = _GAINS.get(op.kind)
@@ -101,6 +114,10 @@ HE = "weights drawn independently, with variance 2 / fan-in (He)"
 @gain("conv")
 def conv(op: Op, shapes: tuple[Shape, ...]) -> Passed:
     """Each tap passes the variance of a weight. Example, 3 x 3 over 64 channels: 2 / 576 under He's initialisation."""
+    squares = op.params.get("squares")
+    if squares is not None:
+        taps = {axis: Taps(row, row) for axis, row in enumerate((np.array([s]) for s in squares), start=2)}
+        return Passed(((Gain(1.0, taps),),))
     return _weighted(op, shapes, fan_in=shapes[0][1] // op.params.get("groups", 1) * math.prod(op.params["kernel"]))
 
 
@@ -125,6 +142,8 @@ def _weighted(op: Op, shapes: tuple[Shape, ...], fan_in: float) -> Passed:
     return Passed(_each(shapes, 2 / max(fan_in, 1) if power is None else power), HE if power is None else "")
 
 
+LARGEST = "each position under a maximum is as likely to be the largest"
+
 # ---- windows ----------------------------------------------------------------------------------------------------------------
 
 
@@ -140,14 +159,25 @@ def pool(op: Op, shapes: tuple[Shape, ...]) -> Passed:
     taps: dict[int, Taps] = {}
     for axis, (kernel, stride, dilation, pad) in enumerate(zip(p["kernel"], p["stride"], p["dilation"], p["pad"], strict=True), first):
         if p["mode"] == "avg":
-            share = np.full((1, 1), kernel**-2.0)
-            taps[axis] = Taps(share, share)
+            over = _divisor(p, op.shape[axis], shapes[0][axis], kernel, stride, pad)
+            taps[axis] = Taps(over**-2.0, over[:1] ** -2.0 if p.get("divisor") else np.full((1, 1), kernel**-2.0))
         elif kernel > 1:
             at = np.arange(op.shape[axis])[:, None] * stride - pad + dilation * np.arange(kernel)
             inside = ((at >= 0) & (at < shapes[0][axis])).sum(axis=1, keepdims=True)
             taps[axis] = Taps(1 / np.maximum(inside, 1), np.full((1, 1), 1 / kernel))
-    assumed = "each position of a max-pooling window is as likely to be the largest" if p["mode"] == "max" else ""
+    assumed = LARGEST if p["mode"] == "max" else ""
     return Passed(((Gain(p.get("gate", 1.0), taps),),), assumed)
+
+
+def _divisor(p: Mapping[str, Any], n_out: int, n_in: int, kernel: int, stride: int, pad: int) -> Floats:
+    """By how much each output of an average is divided, along one axis: positions of the window, with the padding or without it."""
+    if p.get("divisor"):
+        return np.full((1, 1), float(p["divisor"]) ** (1 / len(p["kernel"])))
+    first = np.arange(n_out)[:, None] * stride - pad
+    last = np.minimum(first + kernel, n_in + pad)  # a window may hang over the padding, too
+    if not p.get("counts_pad", True):
+        first, last = np.maximum(first, 0), np.minimum(last, n_in)
+    return np.maximum(last - first, 1).astype(np.float64)
 
 
 @gain("adaptive_pool")
@@ -161,7 +191,7 @@ def adaptive_pool(op: Op, shapes: tuple[Shape, ...]) -> Passed:
             scale *= float(n) ** power
         elif n != m:
             taps[axis] = _adaptive(n, m, power)
-    return Passed(((Gain(scale, taps),),))
+    return Passed(((Gain(scale, taps),),), LARGEST if power == -1 else "")
 
 
 def _adaptive(n: int, m: int, power: int) -> Taps:
@@ -188,7 +218,11 @@ def resample(op: Op, shapes: tuple[Shape, ...]) -> Passed:
 def pointwise(op: Op, shapes: tuple[Shape, ...]) -> Passed:
     """A function passes its mean squared slope, to each input. Example, ReLU on symmetric values: 1/2."""
     slopes = op.params.get("slopes")
-    if len(shapes) > 1 and op.source not in LINEAR:
+    if op.source in FLAT:
+        return Passed(_each(shapes, 0.0))
+    if op.source == "where" and len(shapes) > 1 and slopes is None:
+        return Passed(_each(shapes, 0.5), "where takes either side equally often")
+    if len(shapes) > 1 and op.source not in LINEAR and op.source != "where":
         raise NotCovered(f"{op.source} of two computed tensors, as in a gate")
     if slopes is not None:
         return Passed(tuple((Gain(s),) for s in slopes))
@@ -212,11 +246,14 @@ def norm(op: Op, shapes: tuple[Shape, ...]) -> Passed:
 def reduce(op: Op, shapes: tuple[Shape, ...]) -> Passed:
     """A mean of n passes 1 / n^2, a sum 1, a maximum 1 / n to each."""
     count = math.prod(shapes[0][a] for a in op.params["axes"])
-    word = next((w for w in ("mean", "sum", "max", "min", "gap") if w in op.source), None)
-    if word is None:
-        raise NotCovered(f"{op.source} is no sum and no mean")
-    scale = {"mean": count**-2.0, "gap": count**-2.0, "sum": 1.0}.get(word, 1 / max(count, 1))
-    return Passed(_each(shapes, scale if count else 0.0))
+    if op.source not in REDUCTIONS:
+        raise NotCovered(f"{op.source} is no sum, mean or maximum")
+    scale = float(count) ** REDUCTIONS[op.source] if count else 0.0
+    return Passed(_each(shapes, scale), LARGEST if REDUCTIONS[op.source] == -1 else "")
+
+
+REDUCTIONS = {"sum": 0, "nansum": 0, "mean": -2, "nanmean": -2, "gap": -2} | dict.fromkeys(("max", "min", "amax", "amin"), -1)
+"""The power of the number of positions that each gets."""
 
 
 @gain("scan")

@@ -13,9 +13,16 @@ Floats = npt.NDArray[np.float64]
 
 LINEAR = frozenset(
     "add sub rsub batch_norm dropout native_dropout feature_dropout alpha_dropout expand mask view clone copy contiguous to_copy _to_copy "
-    "alias detach lift_fresh convolution addmm baddbmm addmv neg norm bn identity input_drop where masked_fill tril triu".split()
+    "alias detach lift_fresh convolution addmm baddbmm addmv neg norm bn identity masked_fill tril triu".split()
 )
 """Functions of slope 1 or -1; with several inputs each gets the whole gradient."""
+
+
+FLAT = frozenset(
+    "gt ge lt le eq ne isnan isinf isfinite logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not bitwise_xor "
+    "round floor ceil trunc fix sign sgn signbit floor_divide bucketize searchsorted".split()
+)
+"""Functions of slope 0: comparisons, and steps."""
 
 
 def _normal(x: Floats) -> Floats:
@@ -66,8 +73,10 @@ def slope_of(name: str) -> tuple[float, str]:
     name = ALIASES.get(name, name)
     if name in LINEAR:
         return 1.0, ""
+    if name in FLAT:
+        return 0.0, ""
     if name in SLOPES:
-        return _mean_square(name), "values before an activation are normal with mean 0 and variance 1"
+        return _mean_square(name), "values before an activation are normal with mean 0 and variance 1, its parameters the default"
     return 1.0, f"the slope of {name or 'a pointwise function'} is taken as 1"
 
 

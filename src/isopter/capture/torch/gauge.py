@@ -76,6 +76,8 @@ class Gauge(Recorder):
     ) -> float | None:
         """The mean squared derivative of the call by all that op `source` made, from finite differences in float64."""
         moved = {id(t) for t, op_of, _ in given if op_of == source}
+        if not all(real.is_floating_point() for t, _, real in given if id(t) in moved):
+            return 0.0
         size = max(float(real.double().std(unbiased=False)) for t, _, real in given if id(t) in moved)
         if not size > 0:
             return None
@@ -95,6 +97,8 @@ class Gauge(Recorder):
             )
         except (RuntimeError, NotImplementedError, IndexError):
             return None  # no kernel for float64, or nothing returned: the assumption stays
+        if not rest.is_floating_point():
+            return 0.0  # a comparison, an index: it has no gradient
         slopes = ((other - rest) / step).double()
         slopes = slopes[torch.isfinite(slopes)]
         return float(slopes.square().mean()) if slopes.numel() else None

@@ -15,7 +15,7 @@ from isopter.errors import UsageError
 @dataclass(frozen=True)
 class Moved:
     """How far a measured map is from its prior, both with a mass of 1. Tuples have one entry per space axis; numbers of a measured
-    map have a ``.stderr``.
+    map have a ``.stderr``; the prior is taken as exact.
 
     `sigma_ratio`: measured over prior sigma. `center_shift`: measured minus prior centroid, input pixels. `overlap`: the sum of
     sqrt(p q), from 0 (disjoint) to 1 (equal); the noise of few samples lowers it. `distance`: ||p - q|| / ||q||. `outside`: the share of
@@ -44,6 +44,13 @@ def compare_fields(field: EffectiveField, prior: EffectiveField) -> Moved:
 
     Raises UsageError where these are maps of different statistics or numbers of axes, or where their centres are no whole pixels apart.
     """
+    if not isinstance(prior, EffectiveField):
+        raise UsageError(f"{prior if prior is not None else 'None'}: there is no map to compare {field.layer} with.")
+    if field.size != prior.size:
+        raise UsageError(
+            f"The theoretical field of {field.layer} is {field.size} pixels, that of {prior.layer} {prior.size}: they are of other "
+            "layers, or of units of another phase. Expect the field of the layer and the unit that were measured."
+        )
     if field.statistic != prior.statistic or field.map.ndim != prior.map.ndim:
         raise UsageError(
             f"A map of {field.statistic} over {field.map.ndim} axes cannot be compared with one of {prior.statistic} over "
@@ -62,7 +69,8 @@ def compare_fields(field: EffectiveField, prior: EffectiveField) -> Moved:
     q = below / below.sum()
 
     def ratio(values: Floats) -> Floats:
-        return metrics.sigma(values) / metrics.sigma(q)
+        own, other = metrics.sigma(values), metrics.sigma(q)
+        return np.where((own == 0) & (other == 0), 1.0, own / other)  # of one pixel, both
 
     with np.errstate(divide="ignore", invalid="ignore"):
         return Moved(

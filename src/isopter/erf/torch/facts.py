@@ -9,7 +9,7 @@ from torch import nn
 
 from isopter.capture.torch.gauge import gauge
 from isopter.capture.torch.inputs import example_inputs
-from isopter.errors import UsageError
+from isopter.errors import CaptureError, UsageError
 from isopter.graph import Graph
 
 
@@ -25,7 +25,13 @@ def facts(graph: Graph, model: Any, data: Any, seed: int) -> dict[str, dict[str,
             name: torch.randn(graph.ops[op].shape, generator=generator).to(home.device, home.dtype)
             for name, op in graph.input_names.items()
         }
-    found = gauge(model, example_inputs(model, None, data))
+        hint = " It ran on normal noise: if that is no input for it (indices, several inputs), give data=... ."
+    else:
+        hint = ""
+    try:
+        found = gauge(model, example_inputs(model, None, data))
+    except CaptureError as error:
+        raise CaptureError(f"{error}{hint}") from error
     ops = {op.name: op.kind for op in graph.ops}
     strange = [name for name in found if name not in ops]
     if strange:

@@ -31,7 +31,18 @@ def pointwise(rec: Tape, call: Call) -> Value:
     params: dict[str, Any] = {} if fixed is None else {"unread": _unread(fixed)}
     if fixed is not None and faint is not None:
         params["faint"] = True
+    scale = _scale(call)
+    if scale is not None:
+        params["slopes"] = scale
     return Data(rec.emit("pointwise", out, list(dict.fromkeys(inputs)), params, source), fixed, faint)
+
+
+def _scale(call: Call) -> tuple[float] | None:
+    """The squared factor of a product with a number."""
+    other = call.arguments.get("other")
+    if call.name not in ("mul", "div") or not isinstance(other, int | float) or not other:
+        return None
+    return (float(other) ** (2 if call.name == "mul" else -2),)
 
 
 HIDES = -50.0

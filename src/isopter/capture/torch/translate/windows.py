@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,22 @@ def _taps(rec: Tape, weight: Tensor) -> dict[str, object]:
     nonzero = (known != 0).reshape(-1, *known.shape[2:])
     used = nonzero.any(axis=0)
     if used.all() or not used.any() or used.sum() > 64:
-        return {}
+        return _squares(known)
     return {"taps": tuple(tuple(int(i) for i in t) for t in np.argwhere(used)), "same_taps": bool((nonzero == used).all())}
+
+
+def _squares(known: np.ndarray) -> dict[str, object]:
+    """The mean squared taps of a fixed filter as a product over the axes, if they are one (a blur is)."""
+    squares = np.square(known.astype(np.float64)).mean(axis=(0, 1))
+    total = squares.sum()
+    if not squares.ndim or not total > 0:
+        return {}
+    axes = [squares.sum(axis=tuple(a for a in range(squares.ndim) if a != axis)) for axis in range(squares.ndim)]
+    product = functools.reduce(np.multiply.outer, axes) / total ** (squares.ndim - 1)
+    if not np.allclose(product, squares, rtol=1e-6, atol=0):
+        return {}
+    axes[0] = axes[0] / total ** (squares.ndim - 1)
+    return {"squares": tuple(tuple(float(v) for v in axis) for axis in axes)}
 
 
 @aten("max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "
@@ -65,13 +80,15 @@ def _taps(rec: Tape, weight: Tensor) -> dict[str, object]:
 def pool(rec: Tape, call: Call) -> int:
     n = int(call.name[call.name.index("pool") + 4])
     kernel = _tuple(call["kernel_size"], n)
-    params = {
+    params: dict[str, object] = {
         "mode": "max" if "max" in call.name else "avg",
         "kernel": kernel,
         "stride": _tuple(call["stride"], n) if call.get("stride") else kernel,
         "dilation": _tuple(call.get("dilation", 1), n),
         "pad": _tuple(call.get("padding", 0), n),
     }
+    if params["mode"] == "avg":
+        params |= {"counts_pad": bool(call.get("count_include_pad", True)), "divisor": call.get("divisor_override")}
     return rec.emit("pool", shape_of(call), [source_op(rec, call)], params, call.name.removesuffix("_with_indices"))
 
 
