@@ -86,6 +86,14 @@ def test_images(net: str, tmp_path: Path) -> None:
     assert "image" in bad(net, "--images", tmp_path / "empty", "-i", "1x3x32x32")
 
 
+def test_warnings_are_plain(net: str) -> None:
+    result = run(net, "-i", "1x3x16x16", "-l", "0", "--samples", 1)
+    assert result.exit_code == 0
+    assert [line for line in result.stderr.splitlines() if "warning" in line.lower()] == [
+        "isopter: warning: One sample tells nothing about its own error: all errors are nan. Use samples=64 or more."
+    ]
+
+
 def test_until_stops_early(net: str) -> None:
     data = json.loads(good(net, "-i", "1x3x16x16", "-l", "0", "--samples", 4000, "--until", 0.3, "-f", "json"))
     assert data["layers"][0]["samples"] < 400

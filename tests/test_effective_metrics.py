@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.maps import Array, bell, boxes, field, outer, skewed
 
+from isopter.erf.maps.estimate import Estimate
 from isopter.erf.maps.field import EffectiveField
 from isopter.erf.maps.gaussian import gaussian_sigma
 from isopter.errors import UsageError
@@ -281,3 +282,8 @@ def test_maps_are_copies_and_read_only() -> None:
     assert e.map[0, 0] == 1
     with pytest.raises(ValueError, match="read-only"):
         e.map[0, 0] = 2
+
+
+def test_errors_of_rounding_are_written_as_none() -> None:
+    assert repr(Estimate(0.7071067811865475, 3e-16)) == "0.707107 ± 0" and repr(Estimate(2.2e-16, 0.0)) == "0 ± 0"
+    assert repr(Estimate(0.7071067811865475, 3e-9)) == "0.707106781 ± 0.000000003"

@@ -9,6 +9,7 @@ import re
 import stat
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,22 @@ def loaded_model(model: str, pretrained: bool = False) -> object:
 def user_code() -> Iterator[None]:
     """Standard output is the result alone, so what a model prints goes to standard error."""
     with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """What isopter warns of goes to standard error as one line, without the place in its code."""
+    with warnings.catch_warnings():
+        before = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if category is UserWarning:
+                print(f"isopter: warning: {message}", file=sys.stderr)
+            else:
+                before(message, category, *rest, **named)
+
+        warnings.showwarning = show
         yield
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isopter.cli.common import as_json, input_of, loaded_model, user_code, write
+from isopter.cli.common import as_json, input_of, loaded_model, plain_warnings, user_code, write
 from isopter.errors import UsageError
 from isopter.report.lines import printable
 
@@ -51,7 +51,7 @@ def run(
     given = input_of(size, model, loaded)
     if weights is not None:
         _load_weights(loaded, weights, model)
-    with user_code():
+    with user_code(), plain_warnings():
         if expected:
             fields = _expected(loaded, given, layers, images, seed)
         else:

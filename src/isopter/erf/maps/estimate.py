@@ -9,6 +9,9 @@ import numpy as np
 
 from isopter.erf.maps.metrics import Floats
 
+ROUNDING = 1e-12
+"""An error this small beside the value (in pixels, beside one pixel) is that of floating point: it is written as 0."""
+
 
 class Estimate(float):
     """A float that knows its standard error, `stderr` (nan where there is none). Arithmetic gives plain floats.
@@ -34,8 +37,8 @@ class Estimate(float):
     def __repr__(self) -> str:
         if not (math.isfinite(self) and math.isfinite(self.stderr)):
             return f"{float(self):.4g} ± {'?' if math.isnan(self.stderr) else f'{self.stderr:g}'}"
-        if self.stderr == 0:
-            return f"{float(self):.6g} ± 0"
+        if self.stderr <= ROUNDING * max(abs(self), 1.0):
+            return f"{round(float(self), 12):.6g} ± 0"
         places = _places(self.stderr)
         return f"{round(float(self), places):.{max(places, 0)}f} ± {round(self.stderr, places):.{max(places, 0)}f}"
 
