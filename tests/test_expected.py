@@ -197,6 +197,18 @@ def test_slopes(name: str) -> None:
     assert slope_of(name)[0] == pytest.approx(float(g.square().mean()), rel=5e-3)
 
 
+def test_slopes_by_their_parameters() -> None:
+    """A leak and the limits of a clamp are known without a forward pass."""
+    for function, want in (
+        (lambda x: F.leaky_relu(x, 0.5), 0.625),
+        (F.relu6, 0.5),
+        (lambda x: F.hardtanh(x, -2, 1), 0.8413447 - 0.0227501),
+        (lambda x: x * -3 / 2, 2.25),
+    ):
+        e = ip.analyze(fixed("Net", function), (1, 2, 9))["output"].expected()
+        assert e.map.sum() == pytest.approx(2 * want, abs=1e-6)
+
+
 # ---- weights: sampling -------------------------------------------------------------------------------------------------
 
 

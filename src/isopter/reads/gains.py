@@ -226,7 +226,7 @@ def pointwise(op: Op, shapes: tuple[Shape, ...]) -> Passed:
         raise NotCovered(f"{op.source} of two computed tensors, as in a gate")
     if slopes is not None:
         return Passed(tuple((Gain(s),) for s in slopes))
-    slope, assumed = slope_of(op.source)
+    slope, assumed = slope_of(op.source, op.params.get("leak"), op.params.get("between"))
     return Passed(_each(shapes, slope), assumed)
 
 

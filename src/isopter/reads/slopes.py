@@ -58,6 +58,8 @@ SLOPES: dict[str, Callable[[Floats], Floats]] = {
 }
 """Derivatives, with the default parameters of the frameworks; the slopes of another (a leak of 0.2) come from a forward pass."""
 
+PARAMETRIC = frozenset("leaky_relu prelu elu softplus hardtanh".split())
+
 ALIASES = {
     "swish": "silu",
     "hard_swish": "hardswish",
@@ -68,15 +70,23 @@ ALIASES = {
 }
 
 
-def slope_of(name: str) -> tuple[float, str]:
-    """The mean squared slope of a function, and what had to be assumed for it."""
+NORMAL = "values before an activation are normal with mean 0 and variance 1"
+
+
+def slope_of(name: str, leak: float | None = None, between: tuple[float, float] | None = None) -> tuple[float, str]:
+    """The mean squared slope of a function, and what had to be assumed for it. `leak`: its slope below 0; `between`: where it has any."""
     name = ALIASES.get(name, name)
+    if leak is not None:
+        return (1 + leak**2) / 2, NORMAL
+    if between is not None:
+        low, high = (math.erf(v / math.sqrt(2)) for v in between)
+        return max(high - low, 0.0) / 2, NORMAL
     if name in LINEAR:
         return 1.0, ""
     if name in FLAT:
         return 0.0, ""
     if name in SLOPES:
-        return _mean_square(name), "values before an activation are normal with mean 0 and variance 1, its parameters the default"
+        return _mean_square(name), NORMAL if name not in PARAMETRIC else f"{NORMAL}, its parameters the default"
     return 1.0, f"the slope of {name or 'a pointwise function'} is taken as 1"
 
 

@@ -31,6 +31,10 @@ def pointwise(rec: Tape, call: Call) -> Value:
     params: dict[str, Any] = {} if fixed is None else {"unread": _unread(fixed)}
     if fixed is not None and faint is not None:
         params["faint"] = True
+    if call.name == "leaky_relu":
+        params["leak"] = float(call.get("negative_slope", 0.01))
+    if call.name == "hardtanh":  # ReLU6, too
+        params["between"] = (float(call.get("min_val", -1)), float(call.get("max_val", 1)))
     scale = _scale(call)
     if scale is not None:
         params["slopes"] = scale
