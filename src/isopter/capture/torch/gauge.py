@@ -46,10 +46,10 @@ class Gauge(Recorder):
         self, before: int, func: Any, args: Any, kwargs: Mapping[str, Any], given: list[tuple[Tensor, int | None, Tensor]]
     ) -> None:
         """Note what this call tells of the ops it became."""
+        values = {id(t): real for t, _, real in given}
+        data = {op_of: real for _, op_of, real in given if op_of is not None}
         for index in range(before, len(self.ops)):
             op = self.ops[index]
-            values = {id(t): real for t, _, real in given}
-            data = {op_of: real for _, op_of, real in given if op_of is not None}
             facts: dict[str, Any] = {}
             if op.kind in ("conv", "conv_transpose", "matmul") and len(op.inputs) == 1:
                 weights = [real for _, op_of, real in given if op_of is None and real.dim() > 1 and real.is_floating_point()]
