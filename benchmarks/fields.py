@@ -6,24 +6,21 @@ the tables to the page; ``--from out/benchmarks-fields.json`` writes the page ag
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import fields_page
 import page
+from command import command
 from fields_nets import CASES, TIMED
 from measure import job
 from peers import FOLDER, PEERS, missing
 
-ROOT = Path(__file__).resolve().parent.parent
 PEER = PEERS["receptivefield 0.5.0"]
 
 
@@ -65,26 +62,13 @@ QUICK = Plan(
 
 def main() -> None:
     """Measure, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small networks, few samples: two minutes, to see that all of it runs")
-    parser.add_argument("--page", type=Path, help="where the tables go (default docs/benchmarks-fields.md; with --quick only the terminal)")
-    parser.add_argument("--from", dest="source", type=Path, help="write the page from this earlier measurement")
-    options = parser.parse_args()
-    if options.source:
-        measured = json.loads(options.source.read_text(encoding="utf-8"))
-    else:
-        measured = {}
-        try:
-            measure(measured, QUICK if options.quick else FULL, in_own_process)
-        finally:  # what there is, is kept
-            (ROOT / "out").mkdir(exist_ok=True)
-            (ROOT / "out" / "benchmarks-fields.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
-    text = fields_page.write(measured)
-    where = options.page or (None if options.quick else ROOT / "docs" / "benchmarks-fields.md")
-    if where:
-        where.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    command(
+        __doc__.splitlines()[0],
+        "small networks, few samples: two minutes, to see that all of it runs",
+        "benchmarks-fields",
+        lambda measured, quick: measure(measured, QUICK if quick else FULL, in_own_process),
+        fields_page.write,
+    )
 
 
 Runner = Callable[..., dict[str, Any]]

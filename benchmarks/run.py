@@ -7,21 +7,18 @@ page again without measuring.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import page
+from command import command
 from measure import job
 from peers import FOLDER, PEERS, missing
 from subjects import NETWORKS
 
-ROOT = Path(__file__).resolve().parent.parent
 QUICK = ("VGG-16", "ResNet-18", "WaveNet, 1-D")
 LENS = PEERS["torchlens 2.36.1"]
 
@@ -45,26 +42,13 @@ MEMORY = (
 
 def main() -> None:
     """Measure, and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a few networks, small sizes: a few minutes, to see that all of it runs")
-    parser.add_argument("--page", type=Path, help="where the tables go (default docs/benchmarks.md; with --quick only the terminal)")
-    parser.add_argument("--from", dest="source", type=Path, help="write the page from this earlier measurement")
-    options = parser.parse_args()
-    if options.source:
-        measured = json.loads(options.source.read_text(encoding="utf-8"))
-    else:
-        measured = {}
-        try:
-            measure(measured, options.quick)
-        finally:  # what there is, is kept
-            (ROOT / "out").mkdir(exist_ok=True)
-            (ROOT / "out" / "benchmarks.json").write_text(json.dumps(measured, indent=1), encoding="utf-8")
-    text = page.write(measured)
-    where = options.page or (None if options.quick else ROOT / "docs" / "benchmarks.md")
-    if where:
-        where.write_text(text, encoding="utf-8")
-    else:
-        print(text)
+    command(
+        __doc__.splitlines()[0],
+        "a few networks, small sizes: a few minutes, to see that all of it runs",
+        "benchmarks",
+        measure,
+        page.write,
+    )
 
 
 def measure(measured: dict[str, Any], quick: bool) -> None:
