@@ -77,14 +77,14 @@ def extents(plan: Plan, context: bool) -> list[tuple[Extent, ...] | None]:
         for edge in plan.incoming(target, context):
             before = result[edge.source]
             assert before is not None
-            read = before if edge.plain else tuple(_through(value, edge, plan) for value in before)
+            read = before if edge.plain else tuple(through(value, edge, plan) for value in before)
             so_far = result[target]
             result[target] = read if so_far is None else tuple(_union(a, b, plan, edge) for a, b in zip(so_far, read, strict=True))
     return result
 
 
-def _through(value: Extent, edge: Edge, plan: Plan) -> Extent:
-    """One value through one edge."""
+def through(value: Extent, edge: Edge, plan: Plan) -> Extent:
+    """One value through one edge: the extent of what its target reads of its source."""
     if isinstance(value, NoPlane) and _reads_all_space(edge, plan):
         return Unbounded()
     if not isinstance(value, Progression):
@@ -242,11 +242,12 @@ def _union(a: Extent, b: Extent, plan: Plan, edge: Edge) -> Extent:
     if a.carrier != b.carrier or a.stride != b.stride:
         return NoPlane(f"{ops[edge.target].name} joins branches that step {a.stride} and {b.stride} pixels (from {ops[edge.source].name})")
     period = math.lcm(a.period, b.period)
-    a, b = _repeat(a, period), _repeat(b, period)
+    a, b = repeated(a, period), repeated(b, period)
     return Progression(a.carrier, a.jump, np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi))
 
 
-def _repeat(value: Progression, period: int) -> Progression:
+def repeated(value: Progression, period: int) -> Progression:
+    """The same progression with a period that is a multiple of its own."""
     turns = period // value.period
     if turns == 1:
         return value

@@ -64,7 +64,7 @@ def paths(walks: Walks, op: int, axis: int) -> PathDistribution:
     context = walks.whole(op, False)
     for target in range(op + 1):
         for edge in plan.incoming(target, context):
-            growth = _growth(walks, edge, axis)
+            growth = growth_of(walks, edge, axis)
             if growth is None:
                 whole[target] += whole[edge.source] + sum(bounded[edge.source].values())
                 continue
@@ -109,7 +109,7 @@ def paths_by_energy(walks: Walks, op: int, axis: int, edges: Mapping[int, Sequen
         sizes: dict[Fraction, float] = {}
         whole[target] = 0.0
         for edge, share in edges[target]:
-            growth = _growth(walks, edge, axis)
+            growth = growth_of(walks, edge, axis)
             whole[target] += share * whole[edge.source]
             if growth is None:
                 whole[target] += share * sum(bounded[edge.source].values())
@@ -123,7 +123,7 @@ def paths_by_energy(walks: Walks, op: int, axis: int, edges: Mapping[int, Sequen
     return EnergyPaths(tuple(merged), tuple(merged.values()), whole[op])
 
 
-def _growth(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
+def growth_of(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
     """Pixels an edge adds to the size of a path: (widest reach of its taps) * jump; None if it reads the whole axis."""
     extent = walks.extent(edge.source)[axis]
     if not isinstance(extent, Progression):
