@@ -1,0 +1,1 @@
+"""The data of the interactive report, which is one page of HTML."""

@@ -1,0 +1,94 @@
+/** A network of the report, and every question the page asks about it. */
+
+import { boxOf, overSpace, overUnits, pullBack, pushOn } from "./pull.js";
+
+/** One network: plain data with relations read, and the walks over it. Positions are 0-based, boxes half-open, in input pixels. */
+export class Net {
+  /** @param {object} fields  name, origin, shape, axes, ops, relations, outputs, layers, issues */
+  constructor(fields) {
+    Object.assign(this, fields);
+    this.image = this.axes.map((axis) => this.shape[axis]);
+    for (const op of this.ops) op.unitSizes = op.units.map((axis) => op.shape[axis]);
+  }
+
+  /** Whether `op` depends on the input. @param {number} op */
+  depends(op) {
+    return op === this.origin || this.ops[op].edges.length > 0;
+  }
+
+  /** Whether a question about `op` must follow reads through summaries: they are asked for, or nothing else is read. */
+  followsContext(op, context) {
+    const { context: has, whole } = this.ops[op];
+    return Boolean(has && (context || whole));
+  }
+
+  /**
+   * The exact set of input pixels that one unit of `op` reads, holes included; with `clip: false` on the plane, padding included
+   * (only for ops whose `plane` is true).
+   * @param {number} op @param {number[]} unit @param {{context?: boolean, clip?: boolean}} [how]
+   * @returns {{mask: Uint8Array, shape: number[], origin: number[], count: number}|null} null where nothing is read
+   */
+  pull(op, unit, { context = false, clip = true } = {}) {
+    const blocks = this.#blocks(op, unit, context, clip);
+    return blocks && overSpace(this, blocks);
+  }
+
+  /**
+   * The box of input pixels that one unit of `op` reads (lo == hi == 0 where it reads nothing), the same box on the plane (null where
+   * there is none; ±Infinity possible), and the share of that box that is padding.
+   * @param {number} op @param {number[]} unit @param {{context?: boolean}} [how]
+   * @returns {{lo: number[], hi: number[], unclipped: number[][]|null, paddingShare: number|null}}
+   */
+  region(op, unit, { context = false } = {}) {
+    const blocks = this.#blocks(op, unit, context, true);
+    const none = this.axes.map(() => 0);
+    const { lo, hi } = blocks ? boxOf(this, blocks) : { lo: none, hi: [...none] };
+    const unclipped = context && this.ops[op].context ? null : this.unclipped(op, unit);
+    return { lo, hi, unclipped, paddingShare: unclipped && paddingShare(lo, hi, unclipped) };
+  }
+
+  /** The box of one unit on the plane, per axis [lo, hi); null where there is no plane. */
+  unclipped(op, unit) {
+    const { basis, extent, units } = this.ops[op];
+    if (basis === "input") return null;
+    return extent.map((value) => {
+      if (value === "inf") return [-Infinity, Infinity];
+      const period = value.lo.length;
+      const index = unit[units.indexOf(value.c)];
+      const shift = Math.floor(index / period) * value.j;
+      const low = value.lo[index % period];
+      return low === null ? [0, 0] : [low + shift, value.hi[index % period] + shift];
+    });
+  }
+
+  /**
+   * For every op, which of its units an input pixel can reach; null for ops that do not depend on the input.
+   * @param {number[]} pixel @returns {Array<{mask: Uint8Array, shape: number[]}|null>}
+   */
+  reach(pixel) {
+    const local = pushOn(this, pixel, false);
+    const whole = this.ops.some((_, op) => this.followsContext(op, false)) ? pushOn(this, pixel, true) : local;
+    return this.ops.map((op, index) => {
+      if (!this.depends(index)) return null;
+      return overUnits(op, (this.followsContext(index, false) ? whole : local)[index]);
+    });
+  }
+
+  #blocks(op, unit, context, clip) {
+    if (!this.depends(op)) throw new RangeError(`${this.ops[op].name} does not depend on the input.`);
+    const sizes = this.ops[op].unitSizes;
+    if (unit.length !== sizes.length || unit.some((i, k) => !(i >= 0 && i < sizes[k]))) {
+      throw new RangeError(`(${unit}) is no unit of ${this.ops[op].name}, which has ${sizes.join(" x ")} units.`);
+    }
+    if (!clip && !this.ops[op].plane) throw new RangeError(`${this.ops[op].name} has no field on the plane. Use clip: true.`);
+    return pullBack(this, op, unit, { context: this.followsContext(op, context), clip });
+  }
+}
+
+/** 1 - (pixels in the image) / (pixels of the box on the plane). */
+export function paddingShare(lo, hi, unclipped) {
+  const whole = unclipped.reduce((product, [low, high]) => product * (high - low), 1);
+  if (whole === 0) return 0;
+  if (Math.abs(whole) === Infinity) return 0;
+  return 1 - lo.reduce((product, low, k) => product * (hi[k] - low), 1) / whole;
+}
