@@ -1,0 +1,1 @@
+"""Answers to "what to do about it": findings, cost, tiles, object sizes, comparisons."""

@@ -1,0 +1,1 @@
+"""The rules for findings, one family per file."""
