@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
 from isopter import CaptureError, MissingExtra, UsageError
-from isopter.erf.data.images import MEAN, STD, pillow
+from isopter.erf.data.images import MEAN, STD
+from isopter.erf.data.photos import pillow
 from isopter.erf.data.samples import samples
 
 SHAPE = (1, 3, 6, 5)

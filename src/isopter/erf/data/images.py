@@ -1,47 +1,28 @@
-"""Image files: found, read by Pillow, made ready for a network."""
+"""Image files: found, and made ready for a network."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from isopter.capture.guard import user_code
+from isopter.erf.data.photos import FORMATS, Unreadable, pillow
 from isopter.erf.data.tensors import Array, Shape
-from isopter.errors import MissingExtra, UsageError
+from isopter.errors import UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Transform = Callable[[Any], Any]
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
-"""Suffixes, and the only decoders that are asked: some of Pillow's others start programs."""
-
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 """Of ImageNet's pixels per channel, scaled to [0, 1]: what nearly all weights for three channels were trained with."""
-
-
-class Unreadable(Exception):
-    """A file that is no image Pillow can read; the message names it."""
-
-
-@cache
-def pillow() -> ModuleType:
-    """PIL.Image. Raises MissingExtra without Pillow."""
-    try:
-        import PIL.Image
-        import PIL.ImageOps  # read_image and prepared find it as an attribute of PIL
-    except ModuleNotFoundError:
-        raise MissingExtra("Pillow", "images", "Reading images") from None
-    return PIL
 
 
 def find_images(places: Iterable[str | Path]) -> list[Path]:
@@ -80,24 +61,6 @@ def _inside(folder: Path) -> list[Path]:
 
 def _closed(error: OSError) -> None:
     warnings.warn(f"The folder {error.filename} cannot be read ({error.strerror}); its images are left out.", stacklevel=2)
-
-
-def read_image(path: Path) -> Image:
-    """The image in a file, turned as its EXIF orientation says. Raises Unreadable."""
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise Unreadable(f"{path} (no regular file)")
-    pil = pillow()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks on tags and palettes, of no concern here
-        warnings.simplefilter("error", pil.Image.DecompressionBombWarning)
-        try:
-            with pil.Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
-                image.load()
-                turned: Image = pil.ImageOps.exif_transpose(image)
-                return turned
-        except Exception as error:  # damaged files make decoders raise almost anything
-            said = " ".join(str(error).replace(str(path), "").replace("''", "").split())
-            raise Unreadable(f"{path} ({type(error).__name__}: {said[:120]})") from error
 
 
 def prepared(image: Image, shape: Shape, transform: Transform | None, name: str) -> Array:

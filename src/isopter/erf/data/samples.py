@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from isopter.capture.guard import user_code
-from isopter.erf.data.images import Transform, find_images, read_image
+from isopter.erf.data.images import Transform, find_images
 from isopter.erf.data.items import found_in, made, pictures, split
+from isopter.erf.data.photos import read_image
 from isopter.erf.data.sources import Chosen, Noise, Samples, Stream
 from isopter.erf.data.tensors import Array, Shape, is_batch
 from isopter.errors import UsageError

@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from isopter.capture.guard import user_code
 from isopter.erf.data.chance import generator, seeded
-from isopter.erf.data.images import Transform, Unreadable
+from isopter.erf.data.images import Transform
 from isopter.erf.data.items import made, split
+from isopter.erf.data.photos import Unreadable
 from isopter.erf.data.tensors import Shape
 from isopter.errors import UsageError
 
