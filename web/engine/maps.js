@@ -107,14 +107,39 @@ export function readersOf(map, nOut, nIn) {
   return remembered(map, `readers ${nOut} ${nIn}`, () => transposed(readsOf(map, nOut, nIn), nIn));
 }
 
+/**
+ * The same as runs [lo, hi) instead of lists, for spans: a running sum over thousands of steps would have millions of reads.
+ * @param {boolean} back  readers instead of reads @returns {{lo: Int32Array, hi: Int32Array}|null} null where they are no runs
+ */
+export function runsOf(map, nIn, back) {
+  if (map.kind !== "span") return null;
+  if (!back) return map;
+  return remembered(map, `runs ${nIn}`, () => turnedRuns(map, nIn));
+}
+
+function turnedRuns({ lo, hi }, nIn) {
+  for (let i = 1; i < lo.length; i++) if (lo[i] < lo[i - 1] || hi[i] < hi[i - 1] || hi[i] <= lo[i]) return null;
+  if (lo.length && hi[0] <= lo[0]) return null;
+  const runs = { lo: new Int32Array(nIn), hi: new Int32Array(nIn) };
+  let first = 0;
+  let end = 0;
+  for (let at = 0; at < nIn; at++) {
+    while (first < hi.length && hi[first] <= at) first++;
+    while (end < lo.length && lo[end] <= at) end++;
+    runs.lo[at] = first;
+    runs.hi[at] = end;
+  }
+  return runs;
+}
+
 /** Whether every input position is read by some output. */
 export function coversInput(map, nOut, nIn) {
-  return remembered(map, `covers ${nOut} ${nIn}`, () => seen(readsOf(map, nOut, nIn), nIn));
+  return remembered(map, `covers ${nOut} ${nIn}`, () => seen(runsOf(map, nIn, false) ?? readsOf(map, nOut, nIn), nIn));
 }
 
 /** Whether every output position reads something. */
 export function coversOutput(map, nOut, nIn) {
-  return remembered(map, `reaches ${nOut} ${nIn}`, () => seen(readersOf(map, nOut, nIn), nOut));
+  return remembered(map, `reaches ${nOut} ${nIn}`, () => seen(runsOf(map, nIn, true) ?? readersOf(map, nOut, nIn), nOut));
 }
 
 function remembered(map, key, make) {
@@ -126,7 +151,8 @@ function remembered(map, key, make) {
 
 function seen(lists, n) {
   const marks = new Uint8Array(n);
-  for (const at of lists.items) marks[at] = 1;
+  if (lists.lo) lists.lo.forEach((low, i) => marks.fill(1, low, Math.max(low, lists.hi[i])));
+  else for (const at of lists.items) marks[at] = 1;
   return marks.every((m) => m === 1);
 }
 

@@ -1,6 +1,9 @@
 /** A network of the report, and every question the page asks about it. */
 
-import { boxOf, overSpace, overUnits, pullBack, pushOn } from "./pull.js";
+import { extents } from "./extents.js";
+import { paths } from "./paths.js";
+import { boxOf, onUnits, overSpace, overUnits, paddingShare, pullBack, pushOn } from "./pull.js";
+import { exposure } from "./regions.js";
 
 /** One network: plain data with relations read, and the walks over it. Positions are 0-based, boxes half-open, in input pixels. */
 export class Net {
@@ -62,6 +65,19 @@ export class Net {
   }
 
   /**
+   * What one unit of `op` reads of every layer below it, as sets of their units; the unit itself too.
+   * @param {number} op @param {number[]} unit @param {{context?: boolean}} [how]
+   * @returns {Map<number, {mask: Uint8Array, shape: number[], origin: number[]}>} by op
+   */
+  trace(op, unit, { context = false } = {}) {
+    const read = new Map();
+    const visit = (target, blocks) => read.set(target, onUnits(this.ops[target], blocks));
+    const image = this.#blocks(op, unit, context, true, visit);
+    if (image) read.set(this.origin, onUnits(this.ops[this.origin], image));
+    return read;
+  }
+
+  /**
    * For every op, which of its units an input pixel can reach; null for ops that do not depend on the input.
    * @param {number[]} pixel @returns {Array<{mask: Uint8Array, shape: number[]}|null>}
    */
@@ -74,21 +90,39 @@ export class Net {
     });
   }
 
-  #blocks(op, unit, context, clip) {
+  /**
+   * The share of padding in the field of every unit of `op`, row-major over its units, and their mean; null where there is no plane.
+   * @param {number} op @returns {{values: Float64Array, mean: number}|null}
+   */
+  exposure(op) {
+    const context = this.followsContext(op, false);
+    return exposure(this, op, context, context ? this.#boxesWithContext : this.#boxes);
+  }
+
+  /**
+   * How many routes through the network give each field size of `op` along one space axis: sizes in input pixels, ascending, counts
+   * exact; `unbounded` counts routes that read the whole axis.
+   * @param {number} op @param {number} axis @returns {import("./paths.js").Paths}
+   */
+  paths(op, axis) {
+    return paths(this, op, axis, this.followsContext(op, false));
+  }
+
+  /** The extent of every op on the plane, worked out anew: per op and space axis as `extent` has it; null where nothing depends on the input. */
+  extents() {
+    return extents(this);
+  }
+
+  #boxes = new Map();
+  #boxesWithContext = new Map();
+
+  #blocks(op, unit, context, clip, visit) {
     if (!this.depends(op)) throw new RangeError(`${this.ops[op].name} does not depend on the input.`);
     const sizes = this.ops[op].unitSizes;
     if (unit.length !== sizes.length || unit.some((i, k) => !(i >= 0 && i < sizes[k]))) {
       throw new RangeError(`(${unit}) is no unit of ${this.ops[op].name}, which has ${sizes.join(" x ")} units.`);
     }
     if (!clip && !this.ops[op].plane) throw new RangeError(`${this.ops[op].name} has no field on the plane. Use clip: true.`);
-    return pullBack(this, op, unit, { context: this.followsContext(op, context), clip });
+    return pullBack(this, op, unit, { context: this.followsContext(op, context), clip, visit });
   }
-}
-
-/** 1 - (pixels in the image) / (pixels of the box on the plane). */
-export function paddingShare(lo, hi, unclipped) {
-  const whole = unclipped.reduce((product, [low, high]) => product * (high - low), 1);
-  if (whole === 0) return 0;
-  if (Math.abs(whole) === Infinity) return 0;
-  return 1 - lo.reduce((product, low, k) => product * (hi[k] - low), 1) / whole;
 }

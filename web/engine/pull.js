@@ -5,14 +5,17 @@ import { blockWith, ordered, product, project, run, union } from "./sets.js";
 
 /**
  * The set of input positions that one unit of `op` reads, as blocks; null if there are none.
- * @param {import("./net.js").Net} net @param {number} op @param {number[]} unit @param {{context: boolean, clip: boolean}} how
+ * `visit` is called with each op on the way and what is read of it.
+ * @param {import("./net.js").Net} net @param {number} op @param {number[]} unit
+ * @param {{context: boolean, clip: boolean, visit?: (op: number, blocks: object[]) => void}} how
  */
-export function pullBack(net, op, unit, { context, clip }) {
+export function pullBack(net, op, unit, { context, clip, visit = () => {} }) {
   const waiting = new Array(op + 1).fill(null);
   waiting[op] = unitBlocks(net.ops[op], unit);
   for (let target = op; target > net.origin; target--) {
     const blocks = waiting[target];
     if (blocks === null) continue;
+    visit(target, blocks);
     waiting[target] = null;
     const { edges, shape, units } = net.ops[target];
     for (const [source, relation, local] of edges) {
@@ -39,6 +42,11 @@ export function overSpace(net, blocks) {
   let count = 0;
   for (let k = 0; k < mask.length; k++) count += mask[k];
   return count ? { mask, shape, origin, count } : null;
+}
+
+/** Blocks of an op as one mask along its unit axes, cut to what they hold. @returns {{mask: Uint8Array, shape: number[], origin: number[]}} */
+export function onUnits(op, blocks) {
+  return dense(blocks, op.units, op.shape);
 }
 
 function dense(blocks, axes, sizes) {
@@ -98,4 +106,12 @@ function place(block, mask, shape, axis, source, target) {
   for (let i = 0; i < block.shape[axis]; i++) {
     place(block, mask, shape, axis + 1, source * block.shape[axis] + i, target * shape[axis] + block.origin[axis] + i);
   }
+}
+
+/** 1 - (pixels in the image) / (pixels of the box on the plane). */
+export function paddingShare(lo, hi, unclipped) {
+  const whole = unclipped.reduce((product, [low, high]) => product * (high - low), 1);
+  if (whole === 0) return 0;
+  if (Math.abs(whole) === Infinity) return 0;
+  return 1 - lo.reduce((product, low, k) => product * (hi[k] - low), 1) / whole;
 }

@@ -3,7 +3,7 @@
  * read it (push). The twin of isopter/reads/scatter.py.
  */
 
-import { coversInput, coversOutput, listing, NOTHING, readersOf, readsOf } from "./maps.js";
+import { coversInput, coversOutput, listing, NOTHING, readersOf, readsOf, runsOf } from "./maps.js";
 import { blockWith, factored, ordered, product, project, run, sizeOf, stridesOf, trim } from "./sets.js";
 
 /** Axes of the side a set goes to are told from those it comes from by this offset, while both occur. */
@@ -62,13 +62,20 @@ function throughAxis(map, blocks, here, there, nHere, nThere, back, free) {
     if (back ? coversOutput(map, nThere, nHere) : coversInput(map, nHere, nThere)) return blocks;
     block = run(here, 0, nHere);
   }
-  const k = block.axes.indexOf(here);
-  const lists = back ? readersOf(map, nThere, nHere) : free ? onPlane(map.plane, block.origin[k], block.shape[k]) : readsOf(map, nHere, nThere);
-  const moved = along(block, k, lists, free ? 0 : block.origin[k]);
-  const cut = moved && trim(moved);
+  const cut = moved(map, block, block.axes.indexOf(here), nHere, nThere, back, free);
   if (!cut) return null;
   return [...blocks.filter((other) => other !== block && !other.axes.includes(here)), renamed(cut, here, there)];
 }
+
+/** Axis number k of a block through the map, trimmed; null if nothing is left. */
+function moved(map, block, k, nHere, nThere, back, free) {
+  if (free) return trimmed(along(block, k, onPlane(map.plane, block.origin[k], block.shape[k]), 0));
+  const runs = runsOf(map, back ? nHere : nThere, back);
+  if (runs) return trimmed(alongRuns(block, k, runs));
+  return trimmed(along(block, k, back ? readersOf(map, nThere, nHere) : readsOf(map, nHere, nThere), block.origin[k]));
+}
+
+const trimmed = (block) => block && trim(block);
 
 const renamed = (block, here, there) =>
   block.axes.includes(here) ? { ...block, axes: block.axes.map((axis) => (axis === here ? there + THERE : axis)) } : block;
@@ -106,17 +113,51 @@ function along(block, k, { starts, items }, first) {
   const length = hi - lo + 1;
   const inner = sizeOf(block.shape.slice(k + 1));
   const outer = sizeOf(block.shape.slice(0, k));
-  const moved = new Uint8Array(outer * length * inner);
+  const result = new Uint8Array(outer * length * inner);
   for (let a = 0; a < outer; a++) {
     for (let l = from; l < to; l++) {
       const source = (a * n + l) * inner;
       for (let i = starts[first + l]; i < starts[first + l + 1]; i++) {
         const target = (a * length + items[i] - lo) * inner;
-        for (let b = 0; b < inner; b++) moved[target + b] |= mask[source + b];
+        for (let b = 0; b < inner; b++) result[target + b] |= mask[source + b];
       }
     }
   }
-  return { axes: block.axes, shape: block.shape.with(k, length), origin: block.origin.with(k, lo), mask: moved };
+  return { axes: block.axes, shape: block.shape.with(k, length), origin: block.origin.with(k, lo), mask: result };
+}
+
+/** The same where each position reads a run [lo, hi): where runs begin and end, added up along the axis. */
+function alongRuns(block, k, runs) {
+  const n = block.shape[k];
+  const first = block.origin[k];
+  let lo = Infinity;
+  let hi = -Infinity;
+  for (let l = Math.max(0, -first); l < n && first + l < runs.lo.length; l++) {
+    if (runs.lo[first + l] >= runs.hi[first + l]) continue;
+    lo = Math.min(lo, runs.lo[first + l]);
+    hi = Math.max(hi, runs.hi[first + l]);
+  }
+  if (lo >= hi) return null;
+  const length = hi - lo;
+  const inner = sizeOf(block.shape.slice(k + 1));
+  const outer = sizeOf(block.shape.slice(0, k));
+  const result = new Uint8Array(outer * length * inner);
+  const open = new Int32Array(length + 1);
+  for (let a = 0; a < outer; a++) {
+    for (let b = 0; b < inner; b++) {
+      open.fill(0);
+      for (let l = Math.max(0, -first); l < n && first + l < runs.lo.length; l++) {
+        if (!block.mask[(a * n + l) * inner + b] || runs.lo[first + l] >= runs.hi[first + l]) continue;
+        open[runs.lo[first + l] - lo]++;
+        open[runs.hi[first + l] - lo]--;
+      }
+      for (let i = 0, held = 0; i < length; i++) {
+        held += open[i];
+        if (held > 0) result[(a * length + i) * inner + b] = 1;
+      }
+    }
+  }
+  return { axes: block.axes, shape: block.shape.with(k, length), origin: block.origin.with(k, lo), mask: result };
 }
 
 // ---- a group of axes to a group ----------------------------------------------------------------------------------------------
@@ -127,16 +168,16 @@ function throughGroup(map, blocks, here, there, shapeHere, shapeThere, back) {
   const whole = here.filter((axis) => !blockWith(touching, axis)).map((axis) => run(axis, 0, shapeHere[axis]));
   const joined = product([...touching, ...whole]);
   const rest = joined.axes.filter((axis) => !here.includes(axis));
-  const moved = placed(map, ordered(joined, [...here, ...rest]), here, there, shapeHere, shapeThere, back);
-  const cut = moved && trim(moved);
+  const cut = trimmed(placed(map, ordered(joined, [...here, ...rest]), here, there, shapeHere, shapeThere, back));
   return cut && [...blocks.filter((block) => !touching.includes(block)), ...factored(cut)];
 }
 
 /** The block with its first axes `here` replaced by the axes `there`, cell by cell. */
 function placed(map, block, here, there, shapeHere, shapeThere, back) {
   const sizesThere = there.map((axis) => shapeThere[axis]);
-  const cells = heldCells(block, here.length, here.map((axis) => shapeHere[axis]));
-  const pairs = map.kind === "regroup" ? cells : listed(map, cells, sizeOf(back ? shapeHereOf(here, shapeHere) : sizesThere), back);
+  const sizesHere = here.map((axis) => shapeHere[axis]);
+  const cells = heldCells(block, here.length, sizesHere);
+  const pairs = map.kind === "regroup" ? cells : listed(map, cells, sizeOf(back ? sizesHere : sizesThere), back);
   if (pairs.to.length === 0) return null;
   const steps = stridesOf(sizesThere);
   const lo = there.map(() => Infinity);
@@ -168,8 +209,6 @@ function placed(map, block, here, there, shapeHere, shapeThere, back) {
     mask,
   };
 }
-
-const shapeHereOf = (here, shapeHere) => here.map((axis) => shapeHere[axis]);
 
 /** The cells of the first `k` axes that hold anything: their row in the block, and their row-major place in a tensor of these sizes. */
 function heldCells(block, k, sizes) {

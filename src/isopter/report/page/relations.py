@@ -84,7 +84,9 @@ def positions(array: Array) -> dict[str, Any]:
 
 def bits(array: Array) -> dict[str, Any]:
     """Booleans: their shape, the different slices along the first axis (base64, eight to a byte), and which of them comes where."""
-    slices = np.ascontiguousarray(array).reshape(array.shape[0], -1) if array.ndim > 1 else np.asarray(array).reshape(1, -1)
+    if array.size == 0:
+        return {"shape": list(array.shape), "bits": "", "which": []}
+    slices = np.asarray(array).reshape(array.shape[0] if array.ndim > 1 else 1, -1)
     different, which = np.unique(slices, axis=0, return_inverse=True)
     packed = base64.b64encode(np.packbits(different.reshape(-1)).tobytes()).decode("ascii")
     return {"shape": list(array.shape), "bits": packed, "which": which.reshape(-1).tolist()}
