@@ -7,6 +7,8 @@ TYPE_CHECKING = False  # typing's own, without the time to import typing
 if TYPE_CHECKING:
     from isopter.analysis import Analysis, analyze, load
     from isopter.custom import register
+    from isopter.design import objects
+    from isopter.design.compare import compare
     from isopter.erf.measure import effective
     from isopter.erf.watch.watch import Watch
     from isopter.errors import (
@@ -34,8 +36,10 @@ __all__ = [
     "Verification",
     "Watch",
     "analyze",
+    "compare",
     "effective",
     "load",
+    "objects",
     "register",
     "verify",
 ]
@@ -45,8 +49,10 @@ _HOMES = {
     "Verification": "verification",
     "Watch": "erf.watch.watch",
     "analyze": "analysis",
+    "compare": "design.compare",
     "effective": "erf.measure",
     "load": "analysis",
+    "objects": "design",
     "register": "custom",
     "verify": "verification",
 }

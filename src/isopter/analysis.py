@@ -6,7 +6,7 @@ import fnmatch
 import json
 import operator
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,14 @@ from isopter.graph import Graph, Issue, check
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from isopter.design.cost import Cost
+    from isopter.design.coverage import Coverage
+    from isopter.design.findings import Finding
+    from isopter.design.objects import Objects
+    from isopter.design.tiles import Halo
+    from isopter.erf.maps.field import EffectiveField
+    from isopter.verification import Verification
 
 SCHEMA_VERSION = 1
 
@@ -157,6 +165,56 @@ class Analysis:
         inputs = self._inputs
         found = next((o for o in inputs if self._walk(o).plan.depends(index)), None) if len(inputs) > 1 else inputs[0]
         return inputs[0] if found is None else found
+
+    # ---- what to do about it -------------------------------------------------------------------------------------------
+
+    def findings(
+        self,
+        effective: Mapping[str, EffectiveField] | None = None,
+        verification: Verification | None = None,
+        *,
+        input: str | None = None,
+        expected: bool = True,
+    ) -> tuple[Finding, ...]:
+        """What a reader of the numbers should notice, one `Finding` per rule that has something to say; docs/findings.md explains each.
+
+        `effective`: measured fields by layer name, as `isopter.effective` returns them; without, the expected field of the map the
+        model ends in is used, unless ``expected=False``. `verification`: what `isopter.verify` returned. `input`: over which of the
+        model's inputs, by name. Raises LayerNotFound for names that are none.
+        """
+        from isopter.design.findings import findings
+
+        return findings(self, effective, verification, input=input, expected=expected)
+
+    def coverage(
+        self,
+        objects: Objects,
+        layers: Sequence[str] | str | None = None,
+        effective: Mapping[str, EffectiveField] | None = None,
+        *,
+        input: str | None = None,
+    ) -> Coverage:
+        """Which share of annotated objects fits inside what each layer sees, theoretically and effectively.
+
+        `objects`: see `isopter.objects`, in pixels of the model's input. `layers`: names or globs, whose expected fields are computed
+        too; default all maps that see something else than their inputs, with the expected field of the last only. `effective`: measured
+        fields by layer name, which take the place of expected ones. Raises UsageError unless the input is an image.
+        """
+        from isopter.design.coverage import coverage
+
+        return coverage(self, objects, layers, effective, input=input)
+
+    def cost(self, key: object = None) -> Cost:
+        """Multiply-accumulates and weights, of the model or of one op; biases, norms and pointwise work are not counted. See `Cost`."""
+        from isopter.design.cost import cost, total
+
+        return total(self) if key is None else cost(self.graph, self.graph.ops[self.find(key)])
+
+    def halo(self, key: object, *, input: str | None = None) -> Halo:
+        """How far tiles must overlap for their outputs of this layer, put together, to equal that of the whole image. See `Halo`."""
+        from isopter.design.tiles import halo
+
+        return halo(self, key, input=input)
 
     # ---- out ---------------------------------------------------------------------------------------------------------
 

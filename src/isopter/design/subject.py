@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -94,7 +95,8 @@ class Subject:
         if outputs:
             return outputs
         above = self.above(self.analysis.graph.outputs)
-        return tuple(i for i in reversed(self.seen) if i in above and self.steps(i) is not None and self.is_map(i))[:1]
+        maps = (i for i in reversed(self.seen) if i in above and self.steps(i) is not None and self.is_map(i))
+        return tuple(itertools.islice((i for i in maps if self.ops[i].kind != "adaptive_pool"), 1))  # it belongs to the classifier
 
     def above(self, ops: tuple[int, ...], context: bool = True) -> set[int]:
         """Every op that these depend on, and these."""
