@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 
-.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields clean
+.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields web web-test clean
 
 help:
 	@echo "make demo         the receptive field of every layer of ResNet-50, then the proof"
@@ -18,6 +18,8 @@ help:
 	@echo "make zoo-sample   one network of each kind, minutes"
 	@echo "make bench        other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
 	@echo "make bench-fields effective fields: theory against sampling, timings, error bars; half an hour, written to docs/benchmarks-fields.md"
+	@echo "make web          bundle the script of the report from web/ (needs node), to be committed"
+	@echo "make web-test     the script's engine against Python, and whether the committed bundle is what web/ gives"
 	@echo "make clean        remove .venv and caches"
 
 demo: $(VENV)/.installed
@@ -48,8 +50,17 @@ bench: $(VENV)/.installed-bench
 bench-fields: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/fields.py
 
+web: web/node_modules/.installed
+	npm --prefix web run --silent build
+
+web-test: web/node_modules/.installed $(VENV)/.installed-dev
+	rm -rf out/fixtures && mkdir -p out/fixtures
+	PYTHONPATH=.:tests $(BIN)/python tests/page_fixtures.py out/fixtures
+	ISOPTER_FIXTURES=$(CURDIR)/out/fixtures npm --prefix web test --silent
+	npm --prefix web run --silent check
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- installing ------------------------------------------------------------------------------------------------------------
@@ -64,6 +75,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $(VENV)/.installed $@
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 $(VENV)/.installed-zoo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[zoo]"

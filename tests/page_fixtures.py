@@ -79,6 +79,7 @@ def turned() -> nn.Module:
 
     return Lambda(forward, first=nn.Conv2d(2, 3, 3, 2), second=nn.Conv2d(3, 3, (3, 2), dilation=(1, 2)))
 
+
 def adaptive() -> nn.Module:
     """Adaptive pools to sizes that do not divide the map."""
     return nn.Sequential(

@@ -28,7 +28,7 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 def run_node(fixtures: Path) -> subprocess.CompletedProcess[str]:
     """Node's test runner over the engine's tests, with these fixtures."""
     return subprocess.run(
-        ["node", "--test", "--test-reporter=tap", str(WEB / "test")],
+        ["node", "--test", "--test-reporter=tap", *map(str, sorted((WEB / "test").glob("*.test.js")))],
         capture_output=True, text=True, check=False, env={**os.environ, "ISOPTER_FIXTURES": str(fixtures)},
     )  # fmt: skip
 
