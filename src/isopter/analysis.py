@@ -19,6 +19,7 @@ from isopter.graph import Graph, Issue, check
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from isopter.design.cost import Cost
     from isopter.design.coverage import Coverage
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from isopter.design.objects import Objects
     from isopter.design.tiles import Halo
     from isopter.erf.maps.field import EffectiveField
+    from isopter.report.page.give import Frame
     from isopter.verification import Verification
 
 SCHEMA_VERSION = 1
@@ -234,6 +236,18 @@ class Analysis:
 
         return table(self)
 
+    def plot(self, ax: Axes | None = None, effective: Any = None, layers: str | Sequence[str] | None = None) -> Axes:
+        """How the field grows with depth, on a logarithmic axis, with the input's size; returns the Axes and shows nothing.
+
+        The line follows the widest inputs from the last output back; ops of other branches are separate, fainter points. `effective`:
+        what `isopter.effective` returns, or a dict from layer names to fields of `Field.expected`; their sides of 95 % are drawn
+        too. `layers`: only layers and ops that this pattern, or one of these, matches. Raises LayerNotFound where one matches nothing,
+        MissingExtra without matplotlib.
+        """
+        from isopter.report.figures.growth import plot
+
+        return plot(self, ax, effective, layers)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain Python for JSON: the table, and the graph from which `load` rebuilds the analysis."""
         from isopter.report.serial import graph_to_dict
@@ -268,6 +282,26 @@ class Analysis:
         if path is not None:
             Path(path).write_text(text, encoding="utf-8")
         return text
+
+    def save_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the interactive report: one HTML file that needs no network, in which every unit of every layer can be asked about.
+
+        Options: `image`, a picture to draw fields on (a file, an array (height, width[, 3]) or a PIL image; its middle is cut to the
+        input's shape); `compare`, another analysis or several; `effective`, what `isopter.effective` measured, as a mapping by layer
+        name (default: expected fields of some layers; False: none); `verification`, what `isopter.verify` found; `objects`, sizes of
+        annotated objects (`isopter.objects.from_coco`); `title`. With `compare`, `effective` and `verification` may be sequences with an
+        entry per model. Same input, same bytes. Raises UsageError for wrong options and where the file cannot be written, and MissingExtra
+        for an image without Pillow. Returns the path.
+        """
+        from isopter.report.page.give import page, save
+
+        return save(page(self, **options), path)
+
+    def show(self, height: int = 900, **options: Any) -> Frame:
+        """The interactive report in a notebook, in a sandboxed frame of `height` CSS pixels. Options as for `save_html`."""
+        from isopter.report.page.give import Frame, page
+
+        return Frame(page(self, **options), height)
 
 
 def load(path: str | Path) -> Analysis:

@@ -14,6 +14,7 @@ Commands:
   paths   How many routes through the network give each field size
   erf     How much of it a layer uses: the effective field
   verify  Hold the analysis against the real model
+  report  All of it as one interactive HTML file
 
 MODEL is one of:
   pkg.module:factory    a class, function or torch module; runs that code

@@ -1,0 +1,118 @@
+"""``isopter report``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isopter.cli.common import axes_of, input_of, loaded_model, plain_warnings, user_code, write
+from isopter.errors import UsageError
+
+if TYPE_CHECKING:
+    from isopter.analysis import Analysis
+    from isopter.erf.maps.field import EffectiveField
+    from isopter.verification import Verification
+
+
+def run(
+    model: str,
+    size: str | None,
+    output: str,
+    image: str | None,
+    compare: Sequence[str],
+    erf: bool,
+    samples: int,
+    images: str | None,
+    units: int | None,
+    coco: str | None,
+    show: bool,
+    training: bool,
+    axes: str | None,
+    pretrained: bool,
+) -> int:
+    """Write the report; 1 where the model was verified and found wrong."""
+    if images is not None and not erf:
+        raise UsageError("--images is what --erf measures on: add --erf. A picture to draw fields on is --image FILE.")
+    from isopter.report.page.give import page
+
+    made = [_Made(spec, size, training, axes, pretrained) for spec in (model, *compare)]
+    text = page(
+        made[0].analysis,
+        image=image,
+        compare=[other.analysis for other in made[1:]],
+        effective=[one.measured(samples, images) if erf else None for one in made],
+        verification=[one.verified(units) for one in made],
+        objects=_objects(coco),
+    )
+    write(text, output)
+    if output != "-":
+        print(f"{output} ({len(text.encode()) / 1000:,.0f} kB)", file=sys.stderr)
+    if show and output != "-":
+        import webbrowser
+
+        webbrowser.open(Path(output).resolve().as_uri())
+    return 0 if all(one.proof is None or one.proof.ok for one in made) else 1
+
+
+class _Made:
+    """One model of the report: loaded once, analysed, and run where that is asked for."""
+
+    def __init__(self, spec: str, size: str | None, training: bool, axes: str | None, pretrained: bool) -> None:
+        from isopter.analysis import Analysis, analyze
+
+        self.spec, self.training, self.axes, self.proof = spec, training, axes, None
+        self.loaded = loaded_model(spec, pretrained)
+        self.given: dict[str, Any] = {}
+        if isinstance(self.loaded, Analysis):
+            self.analysis: Analysis = self.loaded
+            return
+        self.given = input_of(size, spec, self.loaded)
+        with user_code():
+            self.analysis = analyze(self.loaded, **self.given, axes=axes_of(axes), training=training)
+
+    proof: Verification | None
+
+    def measured(self, samples: int, images: str | None) -> Mapping[str, EffectiveField]:
+        """The effective fields of the layers that a report shows, measured."""
+        from isopter.erf.measure import effective
+        from isopter.report.page.fields import worth_measuring
+
+        self._runs("--erf")
+        if "input_size" not in self.given:
+            raise UsageError(f"--erf measures models of one input tensor. Give the shape of that of {self.spec}: -i 1x3x224x224.")
+        layers = worth_measuring(self.analysis)
+        if not layers:
+            raise UsageError(f"--erf: no layer of {self.spec} has a map of units to measure.")
+        with user_code(), plain_warnings():
+            return effective(
+                self.loaded, layers, self.given["input_size"], data=images, samples=samples, training=self.training, progress="auto"
+            )
+
+    def verified(self, units: int | None) -> Verification | None:
+        """The proof on the model, if it is asked for."""
+        if units is None:
+            return None
+        from isopter.verification import verify
+
+        self._runs("--verify")
+        with user_code():
+            self.proof = verify(
+                self.loaded, **self.given, axes=axes_of(self.axes), units=units, training=self.training, progress=sys.stderr.isatty()
+            )
+        return self.proof
+
+    def _runs(self, option: str) -> None:
+        from isopter.capture.dispatch import is_torch
+
+        if not is_torch(self.loaded):
+            raise UsageError(f"{option} runs the model itself, and {self.spec!r} cannot be run. Expected file.py:Net or pkg.module:factory.")
+
+
+def _objects(coco: str | None) -> Any:
+    if coco is None:
+        return None
+    from isopter.design.objects import from_coco
+
+    return from_coco(coco)

@@ -1,0 +1,117 @@
+"""Effective fields as the page draws them: cut to what can be seen, in 64 levels, with the numbers that the full map gave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isopter.errors import UsageError
+from isopter.report.page.rows import Row, page_rows
+from isopter.report.rows import field_of
+
+if TYPE_CHECKING:
+    from isopter.analysis import Analysis
+    from isopter.erf.maps.field import EffectiveField
+
+LEVELS = 64
+MOST_BLOCKS = {1: 2048, 2: 72, 3: 28}
+"""Blocks along an axis of a map, by its number of axes: what a screen shows of it, in some 2.5 kB each."""
+
+MOST = 20
+"""So many layers have an effective field, if none are named."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An effective field for the page: `facts` for JSON, and the level of each block, row-major, a byte each."""
+
+    facts: Mapping[str, Any]
+    levels: bytes
+
+
+def drawn(op: int, field: EffectiveField) -> Drawn:
+    """A field of op `op`: its levels are the roots of its share of the largest value, so that the faint rim is seen."""
+    values, corner = _cut(np.asarray(field.map))
+    step = max(1, -(-max(values.shape) // MOST_BLOCKS.get(values.ndim, 16)))
+    blocks = _blocks(values, step)
+    top = blocks.max(initial=0.0)
+    levels = np.rint((LEVELS - 1) * np.sqrt(blocks / top)) if top > 0 else np.zeros_like(blocks)
+    measured = hasattr(field, "samples")
+    return Drawn(
+        {
+            "op": op,
+            "kind": "measured" if measured else "expected",
+            "unit": [int(i) for i in field.unit],
+            "origin": [int(o + c) for o, c in zip(field.origin, corner, strict=True)],
+            "shape": list(blocks.shape),
+            "step": step,
+            "center": [_number(c) for c in field.center],
+            "sigma": [_number(s) for s in field.sigma],
+            "side50": _number(field.side(0.5)),
+            "side95": _number(field.side(0.95)),
+            "ratio": _number(field.ratio),
+            "statistic": field.statistic,
+            "error": _number(getattr(field, "relative_error", math.nan)),
+        },
+        levels.astype(np.uint8).tobytes(),
+    )
+
+
+def fields(analysis: Analysis, rows: Sequence[Row], effective: Mapping[str, EffectiveField] | None | bool) -> Iterator[tuple[int, EffectiveField]]:
+    """The fields to draw, by op. Measured ones by layer name; for None the expected ones of some rows, for False none.
+
+    Raises UsageError where a name is no layer of the model.
+    """
+    if effective is None or effective is True:
+        yield from _expected(analysis, rows)
+    elif effective is not False:
+        for name, field in effective.items():
+            if name not in analysis:
+                raise UsageError(f"The effective field of {name!r} is of no layer of {analysis.name}. Measure the model that the report is of.")
+            yield analysis.find(name), field
+
+
+def worth_measuring(analysis: Analysis) -> list[str]:
+    """Names of at most `MOST` layers whose effective fields a report shows, spread over the depth of the network, the last one among them."""
+    return [analysis.ops[index] for index in _spread(analysis, page_rows(analysis, analysis.graph.inputs[0]))]
+
+
+def _spread(analysis: Analysis, rows: Sequence[Row]) -> list[int]:
+    fit = [index for index, _, _ in rows if (f := field_of(analysis, index)).units and 0 not in f.units and all(map(math.isfinite, f.size))]
+    return sorted({fit[round(k)] for k in np.linspace(0, len(fit) - 1, MOST)}) if fit else []
+
+
+def _expected(analysis: Analysis, rows: Sequence[Row]) -> Iterator[tuple[int, EffectiveField]]:
+    for index in _spread(analysis, rows):
+        try:
+            found = field_of(analysis, index).expected()
+        except UsageError:  # the middle unit reads nothing, or no gradient reaches it
+            continue
+        if found.applies:
+            yield index, found
+
+
+def _cut(values: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The part whose level would not be 0, and where it begins."""
+    seen = values > values.max(initial=0.0) * (0.5 / (LEVELS - 1)) ** 2
+    box = []
+    for axis in range(values.ndim):
+        along = np.flatnonzero(seen.any(axis=tuple(a for a in range(values.ndim) if a != axis)))
+        box.append(slice(int(along[0]), int(along[-1]) + 1) if len(along) else slice(0, 1))
+    return values[tuple(box)], [s.start for s in box]
+
+
+def _blocks(values: np.ndarray, step: int) -> np.ndarray:
+    """Means over blocks of `step` pixels a side; the last ones are filled up with zeros."""
+    padded = np.pad(values, [(0, -n % step) for n in values.shape])
+    shape = [k for n in padded.shape for k in (n // step, step)]
+    return np.asarray(padded.reshape(shape).mean(axis=tuple(range(1, 2 * values.ndim, 2))))
+
+
+def _number(value: float) -> float | None:
+    """Four digits: what is read off a screen, and the same bytes on every machine."""
+    return float(f"{float(value):.4g}") if math.isfinite(value) else None

@@ -1,0 +1,43 @@
+/** The report: reads its data, then lets every panel draw itself. */
+
+import { forgetColors } from "./dom.js";
+import { read } from "./report.js";
+import { State } from "./state.js";
+import { header } from "./header.js";
+import { rail } from "./rail.js";
+import { stage } from "./stage/stage.js";
+import { numbers } from "./numbers.js";
+import { findings } from "./findings.js";
+import { compare } from "./compare.js";
+import { growth } from "./growth.js";
+import { paths } from "./paths.js";
+import { coverage } from "./coverage.js";
+import { whatIf } from "./whatif.js";
+import { how } from "./how.js";
+
+const PANELS = { header, rail, stage, numbers, findings, compare, growth, paths, coverage, "what-if": whatIf, how };
+
+async function start() {
+  const report = await read(document.getElementById("data"));
+  const state = new State(report);
+  for (const [id, panel] of Object.entries(PANELS)) panel(document.getElementById(id), state);
+  const everything = new Set(["a", "b", "op", "unit", "pixel", "show", "floor", "ghost", "theme"]);
+  const redraw = () => {
+    forgetColors();
+    state.listeners.forEach((listener) => listener(everything));
+  };
+  state.follow(location.hash);
+  addEventListener("hashchange", () => state.follow(location.hash));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  new ResizeObserver(redraw).observe(document.getElementById("stage"));
+  addEventListener("beforeprint", redraw);
+  redraw();
+  document.documentElement.dataset.ready = "true";
+}
+
+start().catch((error) => {
+  const note = document.getElementById("failure");
+  note.textContent = `This report cannot be shown: ${error.message}. It needs a browser of 2023 or later with scripts allowed.`;
+  note.hidden = false;
+  throw error;
+});

@@ -1,0 +1,33 @@
+/** The numbers of one unit. */
+
+import { el, put } from "./dom.js";
+import { count, number, percent, pixels, sizes } from "./text.js";
+import { look } from "./stage/look.js";
+import { time } from "./stage/flow.js";
+
+export function numbers(node, state) {
+  node.setAttribute("aria-label", "Numbers of the chosen unit");
+  state.watch((changed) => {
+    if (!["a", "op", "unit", "show"].some((name) => changed.has(name))) return;
+    const { op, view, net } = state;
+    const { set, region, effective } = look(state.model, view.op, view.unit, view.show.context);
+    const field = effective?.field;
+    const area = set ? set.shape.reduce((p, n) => p * n, 1) : 0;
+    const facts = [
+      ["size", sizes(op.size), op.basis === "plane" ? "on the plane, padding included" : "at this input size"],
+      ["region", set ? region.lo.map((lo, k) => `${pixels(lo)}…${pixels(region.hi[k] - 1)}`).join(" × ") : "nothing", "first and last pixel read, per axis"],
+      ["pixels read", set ? count(set.count) : "0", "of the image"],
+      ["density", set ? percent(set.count / area) : "–", "share of its box in the image that is read"],
+      ["stride", sizes(op.stride, true), "input pixels per step"],
+      ["padding", percent(region.paddingShare), "share of its box outside the image"],
+      ["effective 50 / 95 %", field ? `${number(field.side50)} / ${number(field.side95)}` : "–", field ? `sides of squares, ${field.kind}` : "no effective field in this report"],
+      ["σ · ratio", field ? `${[...new Set(field.sigma.map(number))].join(" × ")} · ${number(field.ratio)}` : "–", "pixels · 95 % side by theoretical size"],
+    ];
+    if (net.image.length === 1 && set) {
+      const now = time(net, view.op, view.unit);
+      const [lo, hi] = region.unclipped?.[0] ?? [region.lo[0], region.hi[0]];
+      facts.splice(4, 1, ["look-back", pixels(now - lo), "samples before its own"], ["look-ahead", pixels(hi - 1 - now), "samples after its own"]);
+    }
+    put(node, facts.map(([name, text, title]) => el("div", { title }, el("dt", {}, name), el("dd", {}, text))));
+  });
+}

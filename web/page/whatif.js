@@ -1,0 +1,136 @@
+/** What if this layer's kernel, dilation or stride were another, or the input larger? Exact, from the graph alone. */
+
+import { el, put } from "./dom.js";
+import { frame } from "./panel.js";
+import { count, percent, sizes } from "./text.js";
+
+const RANGES = { kernel: [1, 15], dilation: [1, 16], stride: [1, 4] };
+
+export function whatIf(node, state) {
+  const { remark, body } = frame(node, "What if…");
+  const answer = el("div", { class: "answer", "aria-live": "polite" });
+  const code = el("textarea", { class: "code", readonly: true, rows: 2, "aria-label": "The change as Python code", hidden: true });
+  let edits = {};
+  let input = null;
+
+  function sliders() {
+    const { op, net, view } = state;
+    const own = op.window;
+    remark.textContent = op.name;
+    const kinds = own ? (op.kind === "pool" ? ["kernel", "stride"] : ["kernel", "dilation", "stride"]) : [];
+    put(
+      body,
+      !own && el("p", { class: "empty" }, "Pick a convolution or a pooling for its kernel, dilation and stride."),
+      kinds.map((kind) => {
+        const now = edits[view.op]?.[kind] ?? own[kind][0];
+        const [low, high] = RANGES[kind];
+        return slider(kind, now, low, Math.max(high, own[kind][0]), (n) => change(kind, n));
+      }),
+      slider("input size", input ?? net.image[0], Math.max(1, Math.round(net.image[0] / 4)), net.image[0] * 4, (n) => ((input = n === net.image[0] ? null : n), answerNow()), step(net.image[0])),
+      answer,
+      el("p", { class: "actions" }, el("button", { type: "button", class: "quiet", onclick: copy }, "Copy as code"), el("button", { type: "button", class: "quiet", onclick: () => (forget(), sliders()) }, "Reset")),
+      code,
+    );
+  }
+
+  function slider(label, value, min, max, set, by = 1) {
+    const shown = el("output", {}, String(value));
+    const range = el("input", { type: "range", min, max, value, step: by, "aria-label": label, oninput: () => ((shown.textContent = range.value), set(Number(range.value))) });
+    return el("label", { class: "slider" }, el("span", {}, label), range, shown);
+  }
+
+  function change(kind, n) {
+    const { op, view } = state;
+    const own = { ...edits[view.op], [kind]: n };
+    if (n === op.window[kind][0] && new Set(op.window[kind]).size === 1) delete own[kind];
+    edits = { ...edits, [view.op]: own };
+    if (!Object.keys(own).length) delete edits[view.op];
+    answerNow();
+  }
+
+  function forget() {
+    edits = {};
+    input = null;
+    code.hidden = true;
+    answerNow();
+  }
+
+  function answerNow() {
+    const { net, model } = state;
+    if (!Object.keys(edits).length && input === null) {
+      state.imagine(null);
+      return put(answer, el("p", { class: "note" }, "Move a slider: the dashed curve is the edited network."));
+    }
+    const wide = Object.fromEntries(Object.entries(edits).map(([op, own]) => [op, Object.fromEntries(Object.entries(own).map(([kind, n]) => [kind, net.ops[op].window[kind].map(() => n)]))]));
+    const { net: ghost, broken } = net.whatIf({ edits: wide, inputSize: input === null ? undefined : net.image.map((n) => Math.max(1, Math.round((n * input) / net.image[0]))) });
+    state.imagine(ghost ? { net: ghost } : null);
+    if (broken) return put(answer, el("p", { class: "broken" }, el("b", {}, broken.name), ` stops matching: ${broken.why}`));
+    const out = [...model.rows].reverse().find((row) => net.ops[row.op].unitSizes.length && model.size(row.op) !== Infinity)?.op ?? state.view.op;
+    put(answer, el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "then"))), el("tbody", {}, facts(net, ghost, out).map(([name, ...cells]) => el("tr", { class: cells[0] === cells[1] ? null : "differs" }, el("th", { scope: "row" }, name), cells.map((c) => el("td", {}, c)))))));
+    if (!code.hidden) code.value = asCode();
+  }
+
+  function facts(net, ghost, out) {
+    const name = net.ops[out].name;
+    const both = (ask) => [net, ghost].map(ask);
+    return [
+      [`size of ${name}`, ...both((n) => sizes(n.ops[out].size, true))],
+      ["stride", ...both((n) => sizes(n.ops[out].stride, true))],
+      ["shape", ...both((n) => sizes(n.ops[out].shape))],
+      ["density", ...both((n) => density(n, out))],
+      ["multiply-adds", ...both((n) => count(cost(n).macs))],
+      ["weights", ...both((n) => count(cost(n).weights))],
+    ];
+  }
+
+  function asCode() {
+    const names = Object.entries(edits).map(([op, own]) => `${JSON.stringify(state.net.ops[op].name)}: dict(${Object.entries(own).map(([k, n]) => `${k}=${n}`).join(", ")})`);
+    const size = input === null ? "" : `, input_size=(${[...state.net.shape.slice(0, state.net.axes[0]), ...state.net.image.map((n) => Math.max(1, Math.round((n * input) / state.net.image[0])))].join(", ")})`;
+    return `analysis.what_if({${names.join(", ")}}${size})`;
+  }
+
+  async function copy() {
+    code.value = asCode();
+    code.hidden = false;
+    code.select();
+    try {
+      await navigator.clipboard.writeText(code.value);
+    } catch {
+      // a page opened from disk or in a sandbox may not write there: the text is selected instead
+    }
+  }
+
+  state.watch((changed) => {
+    if (changed.has("a")) {
+      forget();
+      sliders();
+    } else if (changed.has("op")) {
+      sliders();
+      answerNow();
+    }
+  });
+}
+
+function step(n) {
+  return n >= 128 ? 8 : 1;
+}
+
+function density(net, op) {
+  const { unitSizes } = net.ops[op];
+  const set = net.pull(op, unitSizes.map((n) => n >> 1), { clip: !net.ops[op].plane });
+  return set ? percent(set.count / set.shape.reduce((p, n) => p * n, 1)) : "–";
+}
+
+/** Multiply-adds and weights of the convolutions. */
+export function cost(net) {
+  let [macs, weights] = [0, 0];
+  for (const op of net.ops) {
+    if (!op.window || op.kind === "pool" || !op.edges.length) continue;
+    const source = net.ops[op.edges[0][0]].shape;
+    const taps = op.window.kernel.reduce((p, k) => p * k, 1);
+    const filters = (source[1] * op.shape[1]) / op.window.groups;
+    weights += filters * taps;
+    macs += filters * taps * (op.kind === "conv" ? op.shape : source).slice(2).reduce((p, n) => p * n, 1) * op.shape[0];
+  }
+  return { macs, weights };
+}
