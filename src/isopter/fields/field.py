@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,77 +14,22 @@ import numpy.typing as npt
 from isopter.errors import UsageError
 from isopter.fields import support as walk
 from isopter.fields.extent import Extent, NoPlane, Progression, Unbounded
+from isopter.fields.unit import Region, Support
 from isopter.reads.relation import Exactness
 from isopter.reads.scatter import Bools
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from isopter.erf.expected import Expected, NotExpected
+    from isopter.erf.maps.field import EffectiveField
     from isopter.fields.explain import Explanation
     from isopter.fields.paths import PathDistribution
     from isopter.fields.walks import Walks
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Number = int | float | Fraction
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """The box of input pixels that one unit reads: per axis half-open [lo, hi), clipped to the image.
-
-    Where the unit reads nothing lo == hi == 0. `unclipped` is the same box on the plane, padding included ((lo, hi) per
-    axis; None where there is no plane). `padding_share` is the share of that box outside the image.
-    """
-
-    lo: tuple[int, ...]
-    hi: tuple[int, ...]
-    unclipped: tuple[tuple[float, float], ...] | None
-    unit: tuple[int, ...]
-    layer: str
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Pixels per axis."""
-        return tuple(h - low for low, h in zip(self.lo, self.hi, strict=True))
-
-    @property
-    def padding_share(self) -> float | None:
-        """1 - (pixels in the image) / (pixels of the unclipped box); None where there is no plane, 1.0 when all is padding."""
-        if self.unclipped is None:
-            return None
-        whole = math.prod(h - low for low, h in self.unclipped)
-        if whole == 0:
-            return 0.0
-        return 0.0 if math.isinf(whole) else 1 - math.prod(self.size) / whole
-
-
-@dataclass(frozen=True, eq=False)
-class Support:
-    """The exact set of input pixels a unit reads: `mask` (bool, one axis per space axis) placed at `origin`.
-
-    Pixel ``origin + index`` is read where ``mask[index]``. The mask is cut to the set; nothing read is an empty mask.
-    """
-
-    mask: Bools
-    origin: tuple[int, ...]
-
-    @property
-    def count(self) -> int:
-        """How many pixels are read."""
-        return int(self.mask.sum())
-
-    @property
-    def density(self) -> float:
-        """Share of the bounding box that is read; 1.0 means no holes."""
-        return self.count / self.mask.size if self.mask.size else math.nan
-
-    def on(self, shape: Sequence[int]) -> Bools:
-        """The set as a mask over a whole image of this shape."""
-        canvas = np.zeros(tuple(shape), np.bool_)
-        inside = [slice(max(o, 0), max(min(o + n, m), 0)) for o, n, m in zip(self.origin, self.mask.shape, shape, strict=True)]
-        cut = [slice(s.start - o, s.stop - o) for s, o in zip(inside, self.origin, strict=True)]
-        if all(s.stop > s.start for s in inside):
-            canvas[tuple(inside)] = self.mask[tuple(cut)]
-        return canvas
 
 
 class Field:
@@ -239,7 +183,8 @@ class Field:
         lo, hi = self.walks.boxes(self.op, context).at(dict(zip(self.unit_axes, index, strict=True)))
         if any(low >= high for low, high in zip(lo, hi, strict=True)):
             lo, hi = [0] * len(lo), [0] * len(hi)
-        return Region(tuple(lo), tuple(hi), None if context and self.context else self._unclipped(index), index, self.name)
+        unclipped = None if context and self.context else self._unclipped(index)
+        return Region(tuple(lo), tuple(hi), unclipped, index, self.name, self.input_shape)
 
     def _unclipped(self, index: tuple[int, ...]) -> tuple[tuple[float, float], ...] | None:
         if self.basis == "input":
@@ -289,6 +234,48 @@ class Field:
         return _checked_index(
             unit, self.units, f"unit of {self.name}, which has {self.units} units (tensor {self.shape}, axes {self.unit_axes})"
         )
+
+    def padding_shares(self) -> Floats:
+        """For every unit, the share of its field's box that lies outside the image: an array of shape `units`, of 0 to 1.
+
+        That of one unit is ``field.region(unit).padding_share``. Raises UsageError where there is no plane.
+        """
+        from isopter.fields.exposure import padding_shares
+
+        return padding_shares(self)
+
+    # ---- pictures ------------------------------------------------------------------------------------------------
+
+    def plot(
+        self,
+        ax: Any = None,
+        unit: Sequence[int] | None = None,
+        image: Any = None,
+        *,
+        context: bool = False,
+        effective: EffectiveField | None = None,
+        zoom: bool | None = None,
+    ) -> Any:
+        """The exact set one unit reads, holes and padding included, in input pixels; returns the Axes and shows nothing.
+
+        `unit`: an index along `unit_axes`; default the middle one. `image`: an array (H, W) or (H, W, 3) to lay under it, of floats from
+        0 to 1 or of bytes; cut at its centre to the input's form. `effective`: a field of this layer whose square of 95 % is drawn too.
+        `zoom`: show the field (True) or the whole image (False); default the field where it is small. One axis of space is a strip with
+        look-back and look-ahead. Three are three slices in an array of three Axes; give `ax` three, or one for the last two axes alone.
+        Raises UsageError for a wrong unit or image, MissingExtra without matplotlib.
+        """
+        from isopter.report.figures.unit import plot
+
+        return plot(self, ax, unit, image, context=context, effective=effective, zoom=zoom)
+
+    def plot_padding(self, ax: Axes | None = None) -> Axes:
+        """`padding_shares` as a map over the layer's units (of more than two unit axes the last two, at the middle of the others).
+
+        Returns the Axes and shows nothing. Raises UsageError where there is no plane, MissingExtra without matplotlib.
+        """
+        from isopter.report.figures.padding import plot
+
+        return plot(self, ax)
 
     # ---- why -----------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
 
 from isopter.fields.extent import Progression
 from isopter.fields.plan import Edge
 from isopter.fields.walks import Walks
 from isopter.reads.axis import NOTHING
 from isopter.reads.relation import Listed, Regroup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,16 @@ class PathDistribution:
         mean = Fraction(sum(s * c for s, c in zip(self.sizes, self.counts, strict=True)), paths)
         square = sum((s - mean) ** 2 * c for s, c in zip(self.sizes, self.counts, strict=True)) / paths
         return math.sqrt(square)
+
+    def plot(self, ax: Axes | None = None, *, scale: Literal["linear", "log"] = "linear") -> Axes:
+        """The share of paths by field size, and their mean, which is where `sizes` without `unbounded` balance.
+
+        Returns the Axes and shows nothing. "log" also shows sizes that few paths have, however few. Into Axes that hold the
+        distribution by energy already (`EnergyPaths.plot`) it is drawn beside that. Raises MissingExtra without matplotlib.
+        """
+        from isopter.report.figures.paths import plot_counts
+
+        return plot_counts(self, ax, scale)
 
 
 _Polynomial = dict[Fraction, int]
@@ -99,6 +113,12 @@ class EnergyPaths:
         return (
             math.sqrt(math.fsum(w * (s - mean) ** 2 for s, w in zip(self.sizes, self.shares, strict=True)) / total) if total else math.nan
         )
+
+    def plot(self, ax: Axes | None = None, *, scale: Literal["linear", "log"] = "linear") -> Axes:
+        """The share of energy by field size, and the mean. As `PathDistribution.plot`; both fit into the same Axes."""
+        from isopter.report.figures.paths import plot_energy
+
+        return plot_energy(self, ax, scale)
 
 
 def paths_by_energy(walks: Walks, op: int, axis: int, edges: Mapping[int, Sequence[tuple[Edge, float]]]) -> EnergyPaths:
