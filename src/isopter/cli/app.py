@@ -85,6 +85,12 @@ _layer = click.option("-l", "--layer", required=True, metavar="LAYER", help="A l
 _output = click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Write to FILE instead of standard output.")
 
 
+def _picture(what: str) -> Callable[[F], F]:
+    """`_output` of a command that also draws."""
+    said = f"Write to FILE instead of standard output; {what} if it ends in .png, .svg or .pdf."
+    return click.option("-o", "--output", metavar="FILE", type=click.Path(), help=said)
+
+
 def _format(*names: str) -> Callable[[F], F]:
     return click.option("-f", "--format", "form", type=click.Choice(names), help=f"Form of the result (default: {names[0]}).")
 
@@ -101,7 +107,7 @@ def cli() -> None:
 @click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Only the outputs of modules N names deep.")
 @click.option("--all", "all_ops", is_flag=True, help="Also ops that see just what their input sees.")
 @click.option("--strict", is_flag=True, help="Fail (status 4) where an op has no rule and is only bounded.")
-@_options(_format("table", "json", "csv", "md"), _output, _training, _axes)
+@_options(_format("table", "json", "csv", "md"), _picture("how the field grows"), _training, _axes)
 def table(**options: Any) -> int:
     """Size, stride and start of every layer's receptive field."""
     from isopter.cli.table import run
@@ -113,7 +119,8 @@ def table(**options: Any) -> int:
 @_options(_model, _layer, _input, _pretrained)
 @click.option("--at", metavar="I,J", help="Index of the unit, such as 7,7 (default: the middle one).")
 @click.option("--context", is_flag=True, help="Also what the unit reads through summaries of the image.")
-@_options(_format("text", "json"), _output, _training, _axes)
+@click.option("--image", metavar="FILE", type=click.Path(), help="Draw on this image, its middle fitted to the input; with -o unit.png.")
+@_options(_format("text", "json"), _picture("a picture of it"), _training, _axes)
 def unit(**options: Any) -> int:
     """What one unit of a layer sees, to the pixel."""
     from isopter.cli.unit import run
@@ -124,7 +131,7 @@ def unit(**options: Any) -> int:
 @cli.command()
 @_options(_model, _layer, _input, _pretrained)
 @click.option("--axis", type=click.IntRange(min=0), default=0, show_default=True, help="Which axis of space, from 0.")
-@_options(_format("text", "json"), _output, _training, _axes)
+@_options(_format("text", "json"), _picture("a picture of it"), _training, _axes)
 def paths(**options: Any) -> int:
     """How many routes through the network give each field size."""
     from isopter.cli.paths import run

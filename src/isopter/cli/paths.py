@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from isopter.cli import pictures
 from isopter.cli.common import analysis_of, as_json, finite, width, write
 from isopter.report.lines import printable
 
@@ -31,9 +32,13 @@ def run(
     axes: str | None,
     pretrained: bool,
 ) -> int:
-    """Print the distribution of field sizes over paths."""
+    """Print the distribution of field sizes over paths, or write a picture of it."""
+    picture = pictures.wanted(output, form)
     field = analysis_of(model, size, axes, training, pretrained=pretrained)[layer]
     found = field.paths(axis)
+    if output is not None and picture:
+        pictures.draw(output, found.plot)
+        return 0
     if form == "json":
         data = {
             "layer": field.name,

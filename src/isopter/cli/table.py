@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isopter.cli import pictures
 from isopter.cli.common import analysis_of, color, width, write
 
 if TYPE_CHECKING:
@@ -27,11 +28,22 @@ def run(
     axes: str | None,
     pretrained: bool,
 ) -> int:
-    """Print the table. Without a form, the file's suffix decides."""
+    """Print the table, or write a picture of it. Without a form, the file's suffix decides."""
+    picture = pictures.wanted(output, form)
     analysis = analysis_of(model, size, axes, training, strict, pretrained=pretrained)
+    if output is not None and picture:
+        chosen = None if layer is None and depth is None and not all_ops else _names(analysis, layer, depth, all_ops)
+        pictures.draw(output, lambda: analysis.plot(layers=chosen))
+        return 0
     form = form or _SUFFIXES.get(Path(output or "").suffix.lower(), "table")
     write(_text(analysis, form, layer, depth, all_ops, output), output)
     return 0
+
+
+def _names(analysis: Analysis, pattern: str | None, depth: int | None, all_ops: bool) -> list[str]:
+    from isopter.report.rows import select
+
+    return [name for name, _ in select(analysis, depth=depth, pattern=pattern, all_ops=all_ops).rows]
 
 
 def _text(analysis: Analysis, form: str, pattern: str | None, depth: int | None, all_ops: bool, output: str | None) -> str:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from isopter.cli import pictures
 from isopter.cli.common import analysis_of, as_json, finite, numbers, write
 from isopter.errors import UsageError
 from isopter.report.lines import printable, shape_text
 
 if TYPE_CHECKING:
-    from isopter.fields.field import Field, Region, Support
+    from isopter.fields.field import Field
+    from isopter.fields.unit import Region, Support
 
 MAX_DRAWN = (32, 76)
 """Rows and columns of the largest field that is drawn; more does not fit on a screen."""
@@ -23,15 +25,22 @@ def run(
     size: str | None,
     at: str | None,
     context: bool,
+    image: str | None,
     form: str | None,
     output: str | None,
     training: bool,
     axes: str | None,
     pretrained: bool,
 ) -> int:
-    """Print what one unit sees."""
+    """Print what one unit sees, or write a picture of it."""
+    picture = pictures.wanted(output, form)
+    if image is not None and not picture:
+        raise UsageError(f"--image is what a picture is drawn on: name that picture, -o unit.png ({', '.join(pictures.SUFFIXES)}).")
     field = analysis_of(model, size, axes, training, pretrained=pretrained)[layer]
     index = tuple(n // 2 for n in field.units) if at is None else numbers(at, "--at", "7,7") if at.strip() else ()
+    if output is not None and picture:
+        pictures.draw(output, lambda: field.plot(unit=index, image=image, context=context))
+        return 0
     region, support = field.region(index, context=context), field.support(index, context=context)
     if form == "json":
         write(as_json(_data(field, region, support, context)), output)

@@ -54,7 +54,7 @@ def plot(analysis: Analysis, ax: Any, effective: Any, layers: str | Sequence[str
         _input(made, analysis, found)
         _ticks(made)
         made.set(xlabel="op, in the order they run", ylabel="size, input pixels")
-        look.title(made, look.name(str(analysis.name)), above=1.2 if named else 0)
+        look.title(made, look.name(str(analysis.name), keep="start"), above=1.2 if named else 0)
         made.legend(fontsize=look.small(made), frameon=False, loc="best", handlelength=1.6)
     return made
 

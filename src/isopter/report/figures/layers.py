@@ -87,7 +87,7 @@ def _codes(ax: Axes, shown: Layers) -> None:
         zorder=1,
     )
     if not many:
-        grid: dict[str, Any] = {"colors": "white", "linewidth": 0.3, "alpha": 1 if shown.photo is None else 0.45, "zorder": 1.5}
+        grid: dict[str, Any] = {"colors": "white", "linewidth": 0.3, "alpha": 1 if shown.photo is None else 0.3, "zorder": 1.5}
         ax.vlines(np.arange(left + 1, right), top, bottom, **grid)
         ax.hlines(np.arange(top + 1, bottom), left, right, **grid)
 

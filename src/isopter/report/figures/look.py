@@ -124,14 +124,14 @@ def _filled(parts: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def name(text: str, width: int = 40) -> str:
+def name(text: str, width: int = 40, keep: str = "end") -> str:
     """A name from a model as text for a picture: on one line, and of this width at most. For `parse_math=False`."""
-    return cut(printable(text), width, keep="end")
+    return cut(printable(text), width, keep=keep)
 
 
 def label(text: str, width: int = 40) -> str:
     """A name where matplotlib would read formulas: a dollar sign stays one. A leading underscore would hide it from legends."""
-    plain = name(text, width).replace("$", r"\$")
+    plain = name(text, width, "start").replace("$", r"\$")
     return f"\u200b{plain}" if plain.startswith("_") else plain
 
 

@@ -83,6 +83,8 @@ def _draw(bars: Bars, mean: float, facts: Sequence[str], ax: Any, scale: str, co
             (_bars if first else _steps)(made, bars, scale, color, label)
             _scale(made, bars, scale, first)
             made.axvline(mean, color=look.INK if first else color, linewidth=1, linestyle=(0, (4, 2)), label=f"mean {mean:.1f}")
+            if first and len(bars.at) == 1:  # one bar as wide as the picture would look like many paths
+                made.set_xlim(bars.at[0] - 10, bars.at[0] + 10)
         else:
             made.text(0.5, 0.5, "every path reads the whole axis", transform=made.transAxes, ha="center", fontsize=look.small(made))
         made.set(xlabel="field size of a path, input pixels", ylabel=what if first else "share")
