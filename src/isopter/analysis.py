@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from isopter.design.tiles import Halo
     from isopter.erf.maps.field import EffectiveField
     from isopter.report.page.give import Frame
+    from isopter.report.page.widget import Widget
     from isopter.verification import Verification
 
 SCHEMA_VERSION = 1
@@ -302,6 +303,18 @@ class Analysis:
         from isopter.report.page.give import Frame, page
 
         return Frame(page(self, **options), height)
+
+    def widget(self, height: int = 900, **options: Any) -> Widget:
+        """The interactive report as a Jupyter widget of `height` CSS pixels, whose `selection` follows the page and steers it.
+
+        ``widget.selection`` is ``{"layer": name of an op, "unit": [index per unit axis]}``; in a comparison also ``"model"``, an index,
+        where it is not the first. Set it to select (``unit`` may be left out: the middle one), or follow it with
+        ``widget.observe(function, "selection")``. Setting it raises UsageError for a layer or a unit that is not there. Options as for
+        `save_html`. Raises MissingExtra without anywidget.
+        """
+        from isopter.report.page.widget import Widget
+
+        return Widget(self, height, **options)
 
 
 def load(path: str | Path) -> Analysis:

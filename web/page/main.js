@@ -14,6 +14,7 @@ import { paths } from "./paths.js";
 import { coverage } from "./coverage.js";
 import { whatIf } from "./whatif.js";
 import { how } from "./how.js";
+import { framed } from "./frame.js";
 
 const PANELS = { header, rail, stage, numbers, findings, compare, growth, paths, coverage, "what-if": whatIf, how };
 
@@ -32,6 +33,7 @@ async function start() {
   new ResizeObserver(redraw).observe(document.getElementById("stage"));
   addEventListener("beforeprint", redraw);
   redraw();
+  framed(state);
   document.documentElement.dataset.ready = "true";
 }
 

@@ -37,7 +37,7 @@ def document(
     objects: Objects | None = None,
     title: str | None = None,
 ) -> str:
-    """The page that shows `analyses`, the first of them first; `effective` and `verified` have an entry for each. Same input, same bytes."""
+    """The page that shows `analyses`, the first one first; `effective` and `verified` have an entry for each. Same input, same bytes."""
     levels: list[bytes] = []
     titles = _titles([analysis.name for analysis in analyses])
     models = [_model(*given, levels) for given in zip(analyses, titles, effective, verified, strict=True)]
@@ -52,11 +52,11 @@ def document(
     packed = zlib.compress(len(text).to_bytes(4, "little") + text + b"".join(levels), 9)
     parts = {
         "title": escape(title or f"Receptive fields of {titles[0]}"),
-        "style": _asset("page.css"),
-        "script": _asset("page.js"),
+        "style": asset("page.css"),
+        "script": asset("page.js"),
         "data": base64.b64encode(packed).decode("ascii"),
     }
-    page = _asset("page.html")
+    page = asset("page.html")
     for name, part in parts.items():
         page = page.replace(f"{{{{{name}}}}}", part, 1)
     return page
@@ -97,5 +97,6 @@ def _titles(names: Sequence[str]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name} ({names[: k + 1].count(name)})" for k, name in enumerate(names)]
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file that is part of the page."""
     return files("isopter.report").joinpath("assets", name).read_text(encoding="utf-8")

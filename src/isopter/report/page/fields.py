@@ -61,7 +61,9 @@ def drawn(op: int, field: EffectiveField) -> Drawn:
     )
 
 
-def fields(analysis: Analysis, rows: Sequence[Row], effective: Mapping[str, EffectiveField] | None | bool) -> Iterator[tuple[int, EffectiveField]]:
+def fields(
+    analysis: Analysis, rows: Sequence[Row], effective: Mapping[str, EffectiveField] | bool | None
+) -> Iterator[tuple[int, EffectiveField]]:
     """The fields to draw, by op. Measured ones by layer name; for None the expected ones of some rows, for False none.
 
     Raises UsageError where a name is no layer of the model.
@@ -71,12 +73,14 @@ def fields(analysis: Analysis, rows: Sequence[Row], effective: Mapping[str, Effe
     elif effective is not False:
         for name, field in effective.items():
             if name not in analysis:
-                raise UsageError(f"The effective field of {name!r} is of no layer of {analysis.name}. Measure the model that the report is of.")
+                raise UsageError(
+                    f"The effective field of {name!r} is of no layer of {analysis.name}. Measure the model that the report is of."
+                )
             yield analysis.find(name), field
 
 
 def worth_measuring(analysis: Analysis) -> list[str]:
-    """Names of at most `MOST` layers whose effective fields a report shows, spread over the depth of the network, the last one among them."""
+    """Names of at most `MOST` layers whose effective fields a report shows: spread over the network's depth, the last one among them."""
     return [analysis.ops[index] for index in _spread(analysis, page_rows(analysis, analysis.graph.inputs[0]))]
 
 

@@ -26,11 +26,7 @@ def page(
     title: str | None = None,
 ) -> str:
     """See `Analysis.save_html`."""
-    others = [] if compare is None else list(compare) if isinstance(compare, Sequence) else [compare]
-    wrong = next((other for other in others if not isinstance(other, type(analysis))), None)
-    if wrong is not None:
-        raise UsageError(f"compare={type(wrong).__name__} must be another analysis, or several: isopter.analyze(model, input_size).")
-    analyses = [analysis, *others]
+    analyses = together(analysis, compare)
     return document(
         analyses,
         effective=_each(effective, len(analyses), "effective"),
@@ -39,6 +35,15 @@ def page(
         objects=objects,
         title=title,
     )
+
+
+def together(analysis: Analysis, compare: Any = None) -> list[Analysis]:
+    """The analysis, and those to compare it with: another one, several, or None. Raises UsageError for anything else."""
+    others = [] if compare is None else list(compare) if isinstance(compare, Sequence) else [compare]
+    wrong = next((other for other in others if not isinstance(other, type(analysis))), None)
+    if wrong is not None:
+        raise UsageError(f"compare={type(wrong).__name__} must be another analysis, or several: isopter.analyze(model, input_size).")
+    return [analysis, *others]
 
 
 def _each(given: Any, count: int, name: str) -> list[Any]:

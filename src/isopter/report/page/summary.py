@@ -28,7 +28,7 @@ def how(analysis: Analysis, fields: Sequence[EffectiveField], verified: Verifica
         ("input", f"{origin.name}, {shape_text(origin.shape)}; 0-based pixels, half-open ranges"),
         ("theoretical fields", "exact" if analysis.exact else "some are bounds; see the findings"),
         ("effective fields", _effective(fields)),
-        ("verified", str(verified).splitlines()[0] if verified is not None else "not in this report: isopter verify holds it against the model"),
+        ("verified", str(verified).splitlines()[0] if verified is not None else "not in this report; isopter verify tries it on the model"),
     ]
     return lines + [("note", str(issue)) for issue in analysis.issues[:12]]
 
@@ -44,6 +44,7 @@ def _effective(fields: Sequence[EffectiveField]) -> str:
         return f"expected at random initialisation, computed without sampling{'; ' if assumptions else ''}{'; '.join(assumptions)}"
     errors = [f.relative_error for f in fields if hasattr(f, "relative_error")]
     clipped = [f.layer for f in fields if getattr(f, "clipped", False)]
-    said = f"measured: {first.statistic} of the gradient, {samples} samples, seed {getattr(first, 'seed', 0)}, errors up to {max(errors):.1%}"
+    seed = getattr(first, "seed", 0)
+    said = f"measured: {first.statistic} of the gradient, {samples} samples, seed {seed}, errors up to {max(errors):.1%}"
     return said + (f"; cut off at the border of the image: {', '.join(clipped)}" if clipped else "")
 
