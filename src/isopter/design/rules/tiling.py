@@ -20,9 +20,10 @@ def tiles(subject: Subject) -> Finding | None:
     **How it is computed.** The step T is the period of the output's units in pixels, which every stride on the way divides. before = max
     over the units of a core of (start of the core - first pixel read), rounded up to T; after likewise. A U-Net of depth 4 reaches 94 and
     needs 96, with bilinear upsampling 110 and 112. There is no exact halo where fields are unbounded, bounded only, or without a plane;
-    where a layer reads through a summary of the whole image; where adaptive pooling or `align_corners` makes the grid of units depend on
-    the image's size; and where the image's ends are joined (rolled, circular padding). Weights that depend on position are not
-    looked at. Of several maps that the model ends in, one halo serves all. *Good* if there is one, else a *note*.
+    where a layer reads through a summary of the whole image; where adaptive pooling, `align_corners` or interpolation to a size of its own
+    makes the grid of units depend on the image's size; and where the image's ends are joined (rolled, circular padding). Where a layer
+    crops before another one pads, the halo grows by what is cropped. Weights that depend on position are not looked at. Of several
+    maps that the model ends in, one halo serves all. *Good* if there is one, else a *note*.
 
     Source: isopter, from the exact regions; the expected field outside a smaller halo tells the error (Luo et al. 2016).
     """
