@@ -1,0 +1,231 @@
+"""The widget and the notebook frame in a browser: the sandbox holds, and the selection goes both ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from driver import Opened, listening, ready
+
+import isopter as ip
+from isopter.report.page.document import asset
+
+pytest.importorskip("anywidget")
+
+NET = "conv 3 p1, pool 2, conv 3 p1, conv 3 s2 p1"
+
+HOST = """<!doctype html><meta charset="utf-8"><title>host</title><body><script>
+class Model {
+  constructor(state) { Object.assign(this, {state, saved: [], listeners: {}}); }
+  get(name) { return this.state[name]; }
+  set(name, value) {
+    if (JSON.stringify(this.state[name]) === JSON.stringify(value)) return;
+    this.state[name] = value;
+    (this.listeners[`change:${name}`] ?? []).forEach((listener) => listener());
+  }
+  save_changes() { this.saved.push(JSON.parse(JSON.stringify(this.state.selection))); }
+  on(event, listener) { (this.listeners[event] ??= []).push(listener); }
+  off(event, listener) { this.listeners[event] = this.listeners[event].filter((l) => l !== listener); }
+}
+window.models = [];
+window.put = async (esm, states) => {
+  const { default: widget } = await import(URL.createObjectURL(new Blob([esm], {type: "text/javascript"})));
+  for (const state of states) {
+    const el = document.body.appendChild(document.createElement("div"));
+    const model = new Model(state);
+    models.push({model, el, widget, gone: widget.render({model, el})});
+  }
+};
+</script>"""
+"""A notebook as far as the widget knows one: models that hold traits, and the module put into a page."""
+
+Put = Callable[..., "list[Opened]"]
+
+
+def widget_of(text: str = NET, **options: Any) -> Any:
+    return ip.analyze(text, (1, 1, 24, 24)).widget(height=700, **options)
+
+
+@pytest.fixture
+def host(browser: Any) -> Iterator[Put]:
+    """``host(widget, ...)`` shows widgets on one page and gives the report in each."""
+    context = browser.new_context(offline=True, viewport={"width": 1300, "height": 900})
+    page, faults = listening(context)
+    page.set_content(HOST)
+
+    def put(*widgets: Any) -> list[Opened]:
+        states = [{"html": w.html, "height": w.height, "selection": w.selection} for w in widgets]
+        page.evaluate("([esm, states]) => put(esm, states)", [asset("widget.js"), states])
+        return reports(page, faults)
+
+    yield put
+    context.close()
+    assert not faults, faults
+
+
+def reports(page: Any, faults: list[str]) -> list[Opened]:
+    """The reports in the frames of a page, when they have drawn themselves."""
+    found = [Opened(page, element.content_frame(), faults) for element in page.query_selector_all("iframe")]
+    for report in found:
+        ready(report)
+    return found
+
+
+def trait(report: Opened, index: int = 0) -> Any:
+    """What the widget's model holds as its selection."""
+    return report.page.evaluate("(k) => models[k].model.get('selection')", index)
+
+
+def select(report: Opened, selection: dict[str, Any], index: int = 0) -> None:
+    """Set the trait, as the kernel does."""
+    report.page.evaluate("([k, s]) => models[k].model.set('selection', s)", [index, selection])
+    report.page.wait_for_timeout(50)
+    report.settle()
+
+
+def test_selection_goes_both_ways(host: Put) -> None:
+    (report,) = host(widget_of())
+    assert trait(report) == {"layer": "conv3", "unit": [3, 3]}, "the page says where it begins"
+    report.choose("conv1")
+    assert trait(report)["layer"] == "conv1"
+    select(report, {"layer": "conv2", "unit": [2, 11]})
+    assert (report.layer(), report.unit()) == ("conv2", (2, 11))
+    saved = report.page.evaluate("() => models[0].model.saved.length")
+    select(report, {"layer": "conv2", "unit": [3, 11]})
+    assert report.page.evaluate("() => models[0].model.saved.length") == saved, "what Python set is not sent back to it"
+    report.drag_to((5, 7), (12, 12))
+    report.page.wait_for_timeout(50)
+    assert trait(report) == {"layer": "conv2", "unit": [5, 7]}
+    assert report.page.evaluate("() => models[0].model.saved.at(-1)") == {"layer": "conv2", "unit": [5, 7]}
+
+
+def test_what_python_selected_first_is_shown(host: Put) -> None:
+    widget = widget_of()
+    widget.selection = {"layer": "conv1", "unit": [0, 20]}
+    (report,) = host(widget)
+    report.page.wait_for_timeout(50)
+    report.settle()
+    assert (report.layer(), report.unit()) == ("conv1", (0, 20))
+    assert trait(report) == {"layer": "conv1", "unit": [0, 20]}
+
+
+NONSENSE = [
+    {"layer": "none", "unit": [0, 0]}, {"layer": "conv1", "unit": [0]}, {"layer": "conv1", "unit": [0, 24]}, {"layer": "conv1", "unit": [-1, 0]},
+    {"layer": "conv1", "unit": [0.5, 0]}, {"layer": "conv1", "unit": "00"}, {"layer": "conv1"}, {"layer": "conv1", "unit": [0, 0], "model": 1},
+    {"layer": "conv1", "unit": [0, 0], "model": -1}, {"layer": "__proto__", "unit": []}, {"layer": ["conv1"], "unit": [0, 0]}, {"layer": 7},
+]  # fmt: skip
+
+
+def test_nonsense_is_ignored(host: Put) -> None:
+    (report,) = host(widget_of())
+    for wrong in NONSENSE:
+        select(report, wrong)
+        assert (report.layer(), report.unit()) == ("conv3", (3, 3)), wrong
+    select(report, {"layer": "conv1", "unit": [1, 2]})
+    assert (report.layer(), report.unit()) == ("conv1", (1, 2))
+
+
+def test_only_the_parent_is_followed(host: Put) -> None:
+    """A message from the frame itself, or from a frame beside it, selects nothing."""
+    first, second = host(widget_of(), widget_of())
+    say = "(target) => target.postMessage({isopter: 'select', selection: {layer: 'conv1', unit: [0, 0]}}, '*')"
+    first.run(f"() => ({say})(window)")
+    first.run(f"() => ({say})(parent.frames[1])")
+    first.run("() => parent.postMessage({isopter: 'other', selection: {layer: 'conv1', unit: [0, 0]}}, '*')")
+    first.run("() => parent.postMessage(null, '*')")
+    first.page.wait_for_timeout(100)
+    assert first.layer() == second.layer() == "conv3"
+    assert trait(first, 0) == trait(first, 1) == {"layer": "conv3", "unit": [3, 3]}
+
+
+def test_two_widgets_are_two(host: Put) -> None:
+    first, second = host(widget_of(), widget_of("conv 5 p2, conv 3 p1"))
+    select(first, {"layer": "conv1", "unit": [4, 5]}, 0)
+    assert (first.layer(), first.unit()) == ("conv1", (4, 5))
+    assert (second.layer(), second.unit()) == ("conv2", (12, 12))
+    second.choose("conv1")
+    assert trait(second, 1) == {"layer": "conv1", "unit": [12, 12]}
+    assert trait(first, 0) == {"layer": "conv1", "unit": [4, 5]}
+
+
+def test_two_views_of_one_widget_agree(host: Put) -> None:
+    (report,) = host(widget_of())
+    report.page.evaluate("() => { const {model, widget} = models[0]; widget.render({model, el: document.body}); }")
+    one, other = reports(report.page, report.faults)
+    one.choose("conv2")
+    one.page.wait_for_timeout(50)
+    other.settle()
+    assert one.layer() == other.layer() == "conv2"
+    saved = one.page.evaluate("() => models[0].model.saved.length")
+    one.page.wait_for_timeout(300)
+    assert one.page.evaluate("() => models[0].model.saved.length") == saved, "two views must not tell each other for ever"
+
+
+def test_comparison(host: Put) -> None:
+    """Which model is part of the selection, where it is not the first."""
+    (report,) = host(widget_of(compare=ip.analyze("conv 7 p3, conv 3", (1, 1, 24, 24))))
+    select(report, {"layer": "conv2", "unit": [21, 0], "model": 1})
+    assert (report.layer(), report.unit(), report.numbers()["size"]) == ("conv2", (21, 0), "9×9")
+    report.choose("conv1")
+    assert trait(report)["layer"] == "conv1" and trait(report)["model"] == 1
+    report.at("#header select").first.select_option("0")
+    report.page.wait_for_timeout(50)
+    assert "model" not in trait(report)
+
+
+def test_height_and_leaving(host: Put) -> None:
+    (report,) = host(widget_of())
+    page = report.page
+    assert page.evaluate("() => document.querySelector('iframe').clientHeight") == 700
+    page.evaluate("() => models[0].model.set('height', 500)")
+    assert page.evaluate("() => document.querySelector('iframe').clientHeight") == 500
+    page.evaluate("() => models[0].gone()")
+    assert page.evaluate("() => [document.querySelectorAll('iframe').length, ...Object.values(models[0].model.listeners).map((l) => l.length)]") == [0, 0, 0, 0]
+
+
+def test_the_sandbox_holds(host: Put) -> None:
+    """The page runs, but cannot read what is around it."""
+    (report,) = host(widget_of())
+    assert report.page.query_selector("iframe").get_attribute("sandbox") == "allow-scripts allow-downloads"
+    blocked = "() => { try { return parent.document.title; } catch (error) { return error.name; } }"
+    assert report.run(blocked) == "SecurityError"
+    assert report.run("() => origin") == "null"
+
+
+def test_frame_of_a_notebook(browser: Any) -> None:
+    """`show` needs no widget: its markup is the whole report, escaped, and asks for nothing."""
+    name = '"><img src=x onerror=alert(1)></iframe><script>document.title="broken"</script>&amp;'
+    analysis = ip.analyze(NET, (1, 1, 24, 24))
+    analysis.name = name
+    markup = analysis.show(height=640)._repr_html_()
+    context = browser.new_context(offline=True, viewport={"width": 1300, "height": 900})
+    page, faults = listening(context)
+    page.set_content(f"<!doctype html><title>notebook</title><body>{markup}<p id=after>after</p>")
+    (report,) = reports(page, faults)
+    assert page.title() == "notebook" and page.locator("#after").count() == 1 and page.locator("img").count() == 0
+    assert report.run("() => document.title") == f"Receptive fields of {name}"
+    assert report.layer() == "conv3" and page.evaluate("() => document.querySelector('iframe').clientHeight") == 640
+    assert report.run("() => { try { return parent.document.title; } catch (error) { return error.name; } }") == "SecurityError"
+    report.choose("conv1")
+    report.drag_to((20, 3), (24, 24))
+    assert report.unit() == (20, 3)
+    context.close()
+    assert not faults, faults
+
+
+def test_a_file_on_its_own_says_nothing(browser: Any, tmp_path: Any) -> None:
+    """Out of a frame the page posts no message, and follows none."""
+    file = ip.analyze(NET, (1, 1, 24, 24)).save_html(tmp_path / "report.html")
+    context = browser.new_context(offline=True)
+    page, faults = listening(context)
+    page.add_init_script("window.heard = []; addEventListener('message', (event) => heard.push(event.data));")
+    page.goto(file.as_uri())
+    report = Opened(page, page.main_frame, faults)
+    ready(report)
+    page.evaluate(f"() => postMessage({json.dumps({'isopter': 'select', 'selection': {'layer': 'conv1', 'unit': [0, 0]}})}, '*')")
+    page.wait_for_timeout(50)
+    assert report.layer() == "conv3" and len(page.evaluate("() => heard")) == 1
+    context.close()
+    assert not faults, faults
