@@ -89,6 +89,8 @@ def pool(rec: Tape, call: Call) -> int:
     }
     if params["mode"] == "avg":
         params |= {"counts_pad": bool(call.get("count_include_pad", True)), "divisor": call.get("divisor_override")}
+    if call.get("ceil_mode"):
+        params["ceil"] = True
     return rec.emit("pool", shape_of(call), [source_op(rec, call)], params, call.name.removesuffix("_with_indices"))
 
 
