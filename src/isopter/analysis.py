@@ -224,15 +224,9 @@ class Analysis:
     ) -> Analysis:
         """The same network with other windows, or at another input size; exact, and the model is not needed.
 
-        `edits`: by layer or op name some of ``dict(kernel=, stride=, dilation=, padding=)``, numbers or one per space axis, for
-        convolutions, transposed convolutions and poolings; a layer that is called several times changes in all its calls. Padding that kept
-        the length of the map goes on doing so, unless ``padding`` is given. `input_size`: the whole shape of the (first) input.
-
-        Shapes follow from what the capture saw. A window's end is padded as its front is where that gives the shape it had, else
-        rounded up (ceil_mode), else padded as it takes. Resampling keeps its ratio of sizes, or the factor a program gave; adaptive pooling keeps
-        its output size, padding and rolls their numbers. That a constant of fixed size is added, as a table of positions is, a capture does
-        not tell. Raises UsageError for wrong arguments, where branches no longer match, and for ops whose new shape is not known (a
-        view of fixed sizes, a slice that ends before the end, listed positions, masks).
+        `edits`: by layer or op name some of ``dict(kernel=, stride=, dilation=, padding=)``, whole numbers or one per space axis.
+        `input_size`: the shape of the (first) input. Raises UsageError where branches no longer match, or a shape is not known. See
+        `isopter.design.what_if`.
         """
         from isopter.design.what_if import what_if
 

@@ -310,7 +310,7 @@ def _concat(place: Place) -> After:
 
 
 def _has_constants(place: Place) -> bool:
-    axis = place.op.params["axis"]
+    axis: int = place.op.params["axis"]
     return sum(shape[axis] for shape in place.before) < place.op.shape[axis]
 
 
