@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 
-.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields web web-test clean
+.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields web web-test browser-test clean
 
 help:
 	@echo "make demo         the receptive field of every layer of ResNet-50, then the proof"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-fields effective fields: theory against sampling, timings, error bars; half an hour, written to docs/benchmarks-fields.md"
 	@echo "make web          bundle the script of the report from web/ (needs node), to be committed"
 	@echo "make web-test     the script's engine against Python, and whether the committed bundle is what web/ gives"
+	@echo "make browser-test the report in Chromium (as the system has it), offline; ISOPTER_BROWSER=required fails where there is none"
 	@echo "make clean        remove .venv and caches"
 
 demo: $(VENV)/.installed
@@ -27,10 +28,10 @@ demo: $(VENV)/.installed
 	$(BIN)/isopter verify $(DEMO) --units 8
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n 2 -m "not slow" tests
+	$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser" tests
 
 test-full: $(VENV)/.installed-dev
-	ISOPTER_NETWORKS=2000 $(BIN)/python -m pytest -q -n 2 tests
+	ISOPTER_NETWORKS=2000 $(BIN)/python -m pytest -q -n 2 -m "not browser" tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/python -m ruff check .
@@ -58,6 +59,9 @@ web-test: web/node_modules/.installed $(VENV)/.installed-dev
 	PYTHONPATH=.:tests $(BIN)/python tests/page_fixtures.py out/fixtures
 	ISOPTER_FIXTURES=$(CURDIR)/out/fixtures npm --prefix web test --silent
 	npm --prefix web run --silent check
+
+browser-test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/browser
 
 clean:
 	rm -rf $(VENV) web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
