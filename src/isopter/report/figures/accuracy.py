@@ -99,8 +99,9 @@ def plot(analysis: Analysis | None = None, ax: Any = None) -> Axes:
 
 
 def largest(analysis: Analysis) -> int:
-    """The largest bounded size of any op along any axis."""
-    sizes = [s for index in range(len(analysis.ops)) for s in field_of(analysis, index).size if math.isfinite(s)]
+    """The largest bounded size of any op along any axis. Raises UsageError where there is none."""
+    ops = [index for index in range(len(analysis.ops)) if index not in analysis.graph.inputs]
+    sizes = [s for index in ops for s in field_of(analysis, index).size if math.isfinite(s)]
     if not sizes:
         raise UsageError(f"{analysis.name} has no bounded receptive field to mark: every layer reads the whole input.")
     return int(max(sizes))

@@ -96,14 +96,15 @@ def _sides(analysis: Analysis, effective: Any) -> list[tuple[int, float]]:
     fields = effective.items() if isinstance(effective, Mapping) else [(getattr(f, "layer", None), f) for f in effective]
     sides = []
     for name, field in fields:
-        if not hasattr(field, "side") and getattr(field, "applies", True):
+        if not getattr(field, "applies", True):
+            continue
+        if not hasattr(field, "side"):
             raise UsageError(
                 f"effective=... holds a {type(field).__name__}. Give what isopter.effective returns, or a dict such as "
                 "{name: analysis[name].expected()}."
             )
-        if getattr(field, "applies", True):
-            side = float(field.side(SHARE))
-            sides += [(analysis.find(name), side)] if math.isfinite(side) else []
+        side = float(field.side(SHARE))
+        sides += [(analysis.find(name), side)] if math.isfinite(side) else []
     return sorted(sides)
 
 

@@ -58,15 +58,14 @@ def binned(sizes: Sequence[int], weights: Sequence[int] | Sequence[float], total
     """One bar per size, or per run of sizes. Weights are as exact as they come: counts may have any size."""
     if not sizes:
         return Bars((), 1.0, ())
-    step = math.gcd(*(b - a for a, b in pairwise(sizes))) or 1
-    step *= -(-((sizes[-1] - sizes[0]) // step + 1) // MOST_BARS)
+    grid = math.gcd(*(b - a for a, b in pairwise(sizes))) or 1
+    step = grid * -(-((sizes[-1] - sizes[0]) // grid + 1) // MOST_BARS)
     sums: dict[int, Any] = {}
     for size, weight in zip(sizes, weights, strict=True):
         bar = (size - sizes[0]) // step
         sums[bar] = sums.get(bar, 0) + weight
-    inner = step - 1 if len(sums) < len(sizes) else 0
     logs = tuple(_log(weight) - _log(total) if weight > 0 else -math.inf for weight in sums.values())
-    return Bars(tuple(sizes[0] + step * bar + inner / 2 for bar in sums), float(step), logs)
+    return Bars(tuple(sizes[0] + step * bar + (step - grid) / 2 for bar in sums), float(step), logs)
 
 
 def _log(value: float | Fraction) -> float:
