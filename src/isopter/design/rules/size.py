@@ -58,7 +58,7 @@ def larger_than_input(subject: Subject) -> Finding | None:
 
 def exceeding(subject: Subject) -> int | None:
     """The first op whose field is bounded and larger than the image along an axis."""
-    for i in subject.seen:
+    for i in subject.seen if 0 not in subject.image else ():
         if subject.field(i).basis == "plane":
             pairs = zip(subject.field(i).size, subject.image, strict=True)
             if any(n < size < math.inf for size, n in pairs):
