@@ -25,7 +25,7 @@ class Widget(anywidget.AnyWidget):
     _esm = asset("widget.js")
     html = traitlets.Unicode(read_only=True).tag(sync=True)
     height = traitlets.Int(900, min=1).tag(sync=True)
-    selection = traitlets.Any({}).tag(sync=True)
+    selection = traitlets.TraitType[dict[str, Any], Any]({}).tag(sync=True)  # `_checked` says what is wrong with a value, None included
 
     def __init__(self, analysis: Analysis, height: int = 900, **options: Any) -> None:
         self._analyses = together(analysis, options.get("compare"))
