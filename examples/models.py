@@ -44,13 +44,13 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, c_in: int, width: int, stride: int, first_stride: bool = False) -> None:
+    def __init__(self, c_in: int, width: int, stride: int, first_stride: bool = False, dilation: int = 1) -> None:
         super().__init__()
         c_out = width * self.expansion
         strides = (stride, 1) if first_stride else (1, stride)
         self.conv1 = nn.Conv2d(c_in, width, 1, strides[0], bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, strides[1], 1, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, strides[1], dilation, dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, c_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(c_out)
@@ -72,20 +72,26 @@ def _shortcut(c_in: int, c_out: int, stride: int) -> nn.Module | None:
 
 
 class ResNet(nn.Module):
-    """A 7x7 stem and four stages of blocks; `options` go to every block."""
+    """A 7x7 stem and four stages of blocks; `options` go to every block. The last `dilated` stages dilate in place of striding (Yu et al.
+    2017, Dilated Residual Networks; as torchvision's replace_stride_with_dilation does)."""
 
-    def __init__(self, block: type[nn.Module], depths: tuple[int, ...], width: int = 64, classes: int = 1000, **options: object) -> None:
+    def __init__(
+        self, block: type[nn.Module], depths: tuple[int, ...], width: int = 64, classes: int = 1000, dilated: int = 0, **options: object
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        channels = width
+        channels, rate = width, 1
         for stage, depth in enumerate(depths):
             blocks = []
             for index in range(depth):
                 stride = 2 if stage > 0 and index == 0 else 1
-                blocks.append(block(channels, width * 2**stage, stride, **options))
+                dilation = {} if rate == 1 else {"dilation": rate}
+                if stride == 2 and stage >= len(depths) - dilated:
+                    stride, rate = 1, 2 * rate
+                blocks.append(block(channels, width * 2**stage, stride, **dilation, **options))
                 channels = width * 2**stage * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.stages = len(depths)
@@ -112,6 +118,11 @@ def resnet34() -> ResNet:
 def resnet50() -> ResNet:
     """Stride in the 3x3, as in torchvision. Field of layer4: 427 pixels."""
     return ResNet(Bottleneck, (3, 4, 6, 3))
+
+
+def resnet50_dilated() -> ResNet:
+    """The last two stages dilate in place of striding: stride 8, for dense prediction."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), dilated=2)
 
 
 def resnet101() -> ResNet:

@@ -22,9 +22,15 @@ export class Model {
     this.cost = data.cost;
     this.verified = data.verified;
     this.table = data.table;
-    this.fields = new Map(data.fields.map((field) => [field.op, { ...field, levels: bytes.subarray(field.at, field.at + field.count) }]));
     for (const op of this.net.ops) op.seen = op.size !== undefined;
     this.#rowOf = new Map(this.rows.map((row, index) => [row.op, index]));
+    this.fields = new Map();
+    for (const given of data.fields) {
+      const field = { ...given, levels: bytes.subarray(given.at, given.at + given.count) };
+      const row = this.rows[this.rowOf(given.op)];
+      if (row && !this.fields.has(row.op)) this.fields.set(row.op, field); // a ReLU sees what its row sees
+      this.fields.set(given.op, field);
+    }
     const space = this.rows.filter((row) => this.net.ops[row.op].unitSizes.length > 0 && !this.net.ops[row.op].unitSizes.includes(0));
     this.first = (space[space.length - 1] ?? this.rows[0]).op;
   }
