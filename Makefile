@@ -9,7 +9,7 @@ DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 .PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields web web-test browser-test clean
 
 help:
-	@echo "make demo         the receptive field of every layer of ResNet-50, then the proof"
+	@echo "make demo         the receptive field of every layer of ResNet-50, the proof, and report.html: all of it to look at"
 	@echo "make test         the tests, a few minutes"
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
@@ -23,9 +23,10 @@ help:
 	@echo "make browser-test the report in Chromium (as the system has it), offline; ISOPTER_BROWSER=required fails where there is none"
 	@echo "make clean        remove .venv and caches"
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed-examples
 	$(BIN)/isopter table $(DEMO)
 	$(BIN)/isopter verify $(DEMO) --units 8
+	$(BIN)/python examples/report.py
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser" tests
@@ -76,9 +77,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[torch]"
 	@touch $@
 
+$(VENV)/.installed-examples: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[examples]"
+	@touch $(VENV)/.installed $@
+
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
-	@touch $(VENV)/.installed $@
+	@touch $(VENV)/.installed $(VENV)/.installed-examples $@
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	npm --prefix web ci --ignore-scripts --no-audit --no-fund
