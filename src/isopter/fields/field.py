@@ -50,6 +50,11 @@ class Field:
     def __repr__(self) -> str:
         return f"Field({self.name!r}, size={_show(self.size)}, stride={_show(self.stride)}, start={_show(self.start)})"
 
+    def _repr_html_(self) -> str:
+        from isopter.report.cards import field_card
+
+        return field_card(self)
+
     # ---- what it is ----------------------------------------------------------------------------------------------
 
     @property

@@ -42,6 +42,11 @@ class Region:
             return 0.0
         return 0.0 if math.isinf(whole) else 1 - math.prod(self.size) / whole
 
+    def _repr_html_(self) -> str:
+        from isopter.report.cards import region_card
+
+        return region_card(self)
+
     def plot(self, image: Any = None, ax: Any = None) -> Any:
         """The box over the image, clipped and on the plane, in input pixels; returns the Axes and shows nothing.
 
@@ -71,6 +76,11 @@ class Support:
     def density(self) -> float:
         """Share of the bounding box that is read; 1.0 means no holes."""
         return self.count / self.mask.size if self.mask.size else math.nan
+
+    def _repr_html_(self) -> str:
+        from isopter.report.cards import support_card
+
+        return support_card(self)
 
     def on(self, shape: Sequence[int]) -> Bools:
         """The set as a mask over a whole image of this shape."""
