@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -51,15 +52,12 @@ def document(
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
     packed = zlib.compress(len(text).to_bytes(4, "little") + text + b"".join(levels), 9)
     parts = {
-        "title": escape(title or f"Receptive fields of {titles[0]}"),
+        "title": escape(_text(title or f"Receptive fields of {titles[0]}")),
         "style": asset("page.css"),
         "script": asset("page.js"),
         "data": base64.b64encode(packed).decode("ascii"),
     }
-    page = asset("page.html")
-    for name, part in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", part, 1)
-    return page
+    return re.sub(r"\{\{(\w+)\}\}", lambda gap: parts[gap[1]], asset("page.html"))
 
 
 def _model(analysis: Analysis, title: str, effective: Effects, verified: Verification | None, levels: list[bytes]) -> dict[str, Any]:
@@ -95,6 +93,11 @@ def _sides(objects: Objects) -> list[tuple[int, int]]:
 def _titles(names: Sequence[str]) -> list[str]:
     """Names that tell the models apart."""
     return [name if names.count(name) == 1 else f"{name} ({names[: k + 1].count(name)})" for k, name in enumerate(names)]
+
+
+def _text(name: str) -> str:
+    """`name` without halves of surrogate pairs, which cannot be written to a file."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def asset(name: str) -> str:

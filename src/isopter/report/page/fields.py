@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isopter.erf.maps.field import EffectiveField
 from isopter.errors import UsageError
 from isopter.report.page.rows import Row, page_rows
 from isopter.report.rows import field_of
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
-    from isopter.erf.maps.field import EffectiveField
 
 LEVELS = 64
 MOST_BLOCKS = {1: 2048, 2: 72, 3: 28}
@@ -76,7 +76,13 @@ def fields(
                 raise UsageError(
                     f"The effective field of {name!r} is of no layer of {analysis.name}. Measure the model that the report is of."
                 )
-            yield analysis.find(name), field
+            index = analysis.find(name)
+            axes = len(field_of(analysis, index).units)
+            if not isinstance(field, EffectiveField) or len(field.unit) != axes:
+                raise UsageError(
+                    f"effective[{name!r}] is no effective field of a unit with {axes} indices. Expected those of isopter.effective."
+                )
+            yield index, field
 
 
 def worth_measuring(analysis: Analysis) -> list[str]:

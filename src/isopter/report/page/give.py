@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any
 
+from isopter.design.objects import Objects
 from isopter.errors import UsageError
 from isopter.report.page.document import document
+from isopter.verification import Verification
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
@@ -27,10 +30,17 @@ def page(
 ) -> str:
     """See `Analysis.save_html`."""
     analyses = together(analysis, compare)
+    effects, proofs = _each(effective, len(analyses), "effective"), _each(verification, len(analyses), "verification")
+    for effect in effects:
+        _check("effective", effect, Mapping | bool | None, "what isopter.effective returned, a dict of fields by layer name, or False")
+    for proof in proofs:
+        _check("verification", proof, Verification | None, "what isopter.verify returned")
+    _check("objects", objects, Objects | None, 'sizes of objects: isopter.objects.from_coco("instances.json")')
+    _check("title", title, str | None, "text")
     return document(
         analyses,
-        effective=_each(effective, len(analyses), "effective"),
-        verified=_each(verification, len(analyses), "verification"),
+        effective=effects,
+        verified=proofs,
         image=image,
         objects=objects,
         title=title,
@@ -40,10 +50,14 @@ def page(
 def together(analysis: Analysis, compare: Any = None) -> list[Analysis]:
     """The analysis, and those to compare it with: another one, several, or None. Raises UsageError for anything else."""
     others = [] if compare is None else list(compare) if isinstance(compare, Sequence) else [compare]
-    wrong = next((other for other in others if not isinstance(other, type(analysis))), None)
-    if wrong is not None:
-        raise UsageError(f"compare={type(wrong).__name__} must be another analysis, or several: isopter.analyze(model, input_size).")
+    for other in others:
+        _check("compare", other, type(analysis), "another analysis, or several: isopter.analyze(model, input_size)")
     return [analysis, *others]
+
+
+def _check(name: str, value: object, kind: type | UnionType, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise UsageError(f"{name}={type(value).__name__} must be {expected}.")
 
 
 def _each(given: Any, count: int, name: str) -> list[Any]:

@@ -5,7 +5,11 @@ The page follows reads itself, by the same relations as `fields`, so every unit 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from isopter.fields.extent import Extent, Progression, Unbounded
 from isopter.graph import Op
@@ -52,6 +56,7 @@ def _op_data(analysis: Analysis, walks: Walks, index: int, relations: Relations)
         "module": op.module,
         "shape": _ints(op.shape),
         "units": _ints(plan.units[index]),
+        "inputs": _ints(op.inputs),
         "edges": [
             [edge.source, PLAIN if edge.plain else relations.add(edge.relation), int(edge.local)] for edge in plan.edges[index] or ()
         ],
@@ -59,6 +64,11 @@ def _op_data(analysis: Analysis, walks: Walks, index: int, relations: Relations)
     window = window_data(op)
     if window is not None:
         data["window"] = window
+    if numbers := params_data(op, but=window or {}):
+        data["params"] = numbers
+    for key, mark in (("leaked", "leaked"), ("squares", "fixed")):  # values read by Python; a filter of fixed numbers
+        if op.params.get(key):
+            data[mark] = 1
     if not plan.depends(index):
         return data
     field = analysis._field(index, plan.origin)
@@ -95,6 +105,29 @@ def window_data(op: Op) -> dict[str, Any] | None:
         return None
     numbers = {key: _ints(op.params[key]) for key in ("kernel", "stride", "dilation", "pad")}
     return numbers | {"groups": int(op.params.get("groups", 1))}
+
+
+HERE = frozenset(
+    "mode ceil axes axis steps align_corners antialias before shifts start step keepdim offsets groups reverse time layers bidirectional "
+    "operands perm pairs outs ins kernel stride dilation pad taps same_taps".split()
+)
+"""The numbers of an op by which its shape and its reads follow another size."""
+
+
+def params_data(op: Op, but: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of an op that the page's what-if needs, less those in `but`; of masks only the shape, of patterns that there is one."""
+    data: dict[str, Any] = {key: value for key, value in op.params.items() if key in HERE and key not in but}
+    if "shifts" in data:
+        data["shifts"] = [[axis, shift] for axis, shift in data["shifts"].items()]
+    if op.kind == "resample":
+        simple = [None if step is None else Fraction(step).limit_denominator(10_000) for step in op.params["steps"]]
+        data["fractions"] = [None if f is None else [f.numerator, f.denominator] for f in simple]
+    for key in ("unread", "covered"):
+        if op.params.get(key) is not None:
+            data["mask"] = _ints(np.shape(op.params[key]))
+    if any(op.params.get(key) is not None for key in ("left_pattern", "right_pattern")):
+        data["patterned"] = True
+    return data
 
 
 def _ints(values: Any) -> list[int]:

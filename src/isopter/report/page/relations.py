@@ -35,10 +35,12 @@ class Relations:
 
 
 def relation_data(relation: Relation) -> dict[str, Any]:
-    """One relation: its links as [outs, ins, map], and `unread` and `summary` where it has them."""
+    """One relation: its links as [outs, ins, map], and `unread`, `summary` and `exactness` where there is something to say."""
     data: dict[str, Any] = {"links": [[list(link.outs), list(link.ins), map_data(link.map)] for link in relation.links]}
     if relation.summary:
         data["summary"] = 1
+    if relation.exactness != "exact":
+        data["exactness"] = relation.exactness
     if relation.unread is not None:
         data["unread"] = bits(np.asarray(relation.unread, np.bool_))
     return data
