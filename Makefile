@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO   := examples/models.py:resnet50 -i 1x3x224x224
 
-.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields web web-test browser-test clean
+.PHONY: help demo test test-full lint types zoo zoo-sample bench bench-fields pictures web web-test browser-test clean
 
 help:
 	@echo "make demo         the receptive field of every layer of ResNet-50, the proof, and report.html: all of it to look at"
@@ -18,6 +18,7 @@ help:
 	@echo "make zoo-sample   one network of each kind, minutes"
 	@echo "make bench        other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
 	@echo "make bench-fields effective fields: theory against sampling, timings, error bars; half an hour, written to docs/benchmarks-fields.md"
+	@echo "make pictures     the pictures of README and docs, drawn anew; minutes, needs Chromium"
 	@echo "make web          bundle the script of the report from web/ (needs node), to be committed"
 	@echo "make web-test     the script's engine against Python, and whether the committed bundle is what web/ gives"
 	@echo "make browser-test the report in Chromium (as the system has it), offline; ISOPTER_BROWSER=required fails where there is none"
@@ -51,6 +52,9 @@ bench: $(VENV)/.installed-bench
 
 bench-fields: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/fields.py
+
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python docs/pictures/draw.py
 
 web: web/node_modules/.installed
 	npm --prefix web run --silent build
