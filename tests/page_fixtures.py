@@ -24,6 +24,7 @@ from torch import Tensor, nn
 import isopter as ip
 from cases import CASES, INTEGER
 from isopter.fields.field import Field
+from isopter.graph import Op
 from isopter.report.page.graph import graph_data
 from lambdas import Lambda
 from networks import random_network
@@ -147,6 +148,7 @@ def fixture(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, 
         "units": [unit(rng.choice(asked), rng) for _ in range(units if asked else 0)],
         "reach": [reach(fields, pixel) for pixel in pixels],
         "paths": [paths(rng.choice(fields), axis) for axis in range(len(plan.axes)) for _ in range(3)],
+        "whatIf": [what_if(analysis, rng, min(units, 8)) for _ in range(4 if units == UNITS else 2)] if asked else [],
         "exposure": [exposure(f) for f in rng.sample(asked, min(len(asked), 3)) if math.prod(f.units) <= EXPOSED],
     }
 
@@ -189,6 +191,48 @@ def exposure(field: Field) -> dict[str, Any]:
     """The share of padding of every unit of an op."""
     shares = [field.region(index).padding_share for index in np.ndindex(*field.units)]
     return {"op": field.op, "shares": None if None in shares else [_number(s) for s in shares if s is not None]}
+
+FACTS = ("shape", "units", "extent", "size", "stride", "start", "basis", "context", "whole", "exactness", "plane", "window")
+
+
+def what_if(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, Any]:
+    """A random edit or another input size, and what every op is then; or which op stops matching, and why."""
+    graph = analysis.graph
+    plan = analysis._walk(graph.inputs[0]).plan
+    windows = [i for i, op in enumerate(graph.ops) if op.kind in ("conv", "conv_transpose", "pool") and _may_edit(analysis, i)]
+    edits = {i: _edit(graph.ops[i], rng) for i in rng.sample(windows, min(len(windows), rng.choice((0, 1, 1, 2))))}
+    size = list(graph.ops[plan.origin].shape)
+    if not edits or rng.random() < 0.5:
+        for axis in plan.axes:
+            size[axis] = rng.choice((size[axis], size[axis] + rng.randint(1, 9), max(1, size[axis] - rng.randint(1, 5)), 2 * size[axis]))
+    asked: dict[str, Any] = {
+        "edits": {str(i): {key: list(value) for key, value in edit.items()} for i, edit in edits.items()},
+        "inputSize": [size[axis] for axis in plan.axes],
+    }
+    try:
+        found = analysis.what_if({graph.ops[i].name: edit for i, edit in edits.items()}, size)
+    except ip.UsageError as error:
+        return asked | {"broken": str(error)}
+    data = graph_data(found, plan.origin)
+    edges = [[[edge[0], edge[2]] for edge in op["edges"]] for op in data["ops"]]
+    some = [found._field(i, plan.origin) for i, op in enumerate(data["ops"]) if 0 not in op["shape"] and plan.depends(i)]
+    return asked | {
+        "ops": [{key: op.get(key) for key in FACTS} | {"edges": known} for op, known in zip(data["ops"], edges, strict=True)],
+        "units": [unit(rng.choice(some), rng) for _ in range(units)],
+    }
+
+
+def _may_edit(analysis: ip.Analysis, index: int) -> bool:
+    """Whether the op is known by its own name alone, and is no fixed filter."""
+    op = analysis.graph.ops[index]
+    return analysis.find(op.name) == index and f"{op.name}#2" not in analysis.graph.layers and not {"taps", "squares"} & set(op.params)
+
+
+def _edit(op: Op, rng: random.Random) -> dict[str, tuple[int, ...]]:
+    """One or two of a window's numbers anew."""
+    keys = ["kernel", "stride", "padding", *(["dilation"] if op.params.get("mode") != "avg" else [])]
+    return {key: tuple(rng.randint(key != "padding", 4) for _ in op.params["kernel"]) for key in rng.sample(keys, rng.choice((1, 1, 2)))}
+
 
 def masked(mask: np.ndarray) -> dict[str, Any]:
     """A mask's shape, count and digest."""

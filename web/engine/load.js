@@ -13,10 +13,11 @@ export function load(data) {
 }
 
 /** A relation from its JSON. */
-export function relationOf({ links, summary = 0, unread }) {
+export function relationOf({ links, summary = 0, unread, exactness = "exact" }) {
   return {
     links: links.map(([outs, ins, map]) => ({ outs, ins, map: mapOf(map) })),
     summary: Boolean(summary),
     unread: unread ? bits(unread) : null,
+    exactness,
   };
 }

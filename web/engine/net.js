@@ -4,6 +4,7 @@ import { extents } from "./extents.js";
 import { paths } from "./paths.js";
 import { boxOf, onUnits, overSpace, overUnits, paddingShare, pullBack, pushOn } from "./pull.js";
 import { exposure } from "./regions.js";
+import { whatIf } from "./whatif/whatif.js";
 
 /** One network: plain data with relations read, and the walks over it. Positions are 0-based, boxes half-open, in input pixels. */
 export class Net {
@@ -96,7 +97,7 @@ export class Net {
    */
   exposure(op) {
     const context = this.followsContext(op, false);
-    return exposure(this, op, context, context ? this.#boxesWithContext : this.#boxes);
+    return exposure(this, op, context, this.boxes(context));
   }
 
   /**
@@ -111,6 +112,21 @@ export class Net {
   /** The extent of every op on the plane, worked out anew: per op and space axis as `extent` has it; null where nothing depends on the input. */
   extents() {
     return extents(this);
+  }
+
+  /**
+   * The same network with other windows or at another input size, or which op stops matching, and why.
+   * @param {{edits?: Object<number, object>, inputSize?: number[]}} change  edits: by op index some of kernel, stride, dilation, padding,
+   *   a number or one per space axis; inputSize: of the image
+   * @returns {{net: Net, broken: null}|{net: null, broken: {op: number, name: string, why: string}}}
+   */
+  whatIf({ edits = {}, inputSize = null }) {
+    return whatIf(this, edits, inputSize, (fields) => new Net(fields));
+  }
+
+  /** The boxes of whole ops worked out so far. @param {boolean} context @returns {Map<number, object>} */
+  boxes(context) {
+    return context ? this.#boxesWithContext : this.#boxes;
   }
 
   #boxes = new Map();

@@ -72,12 +72,12 @@ export function boxOf(net, blocks) {
 
 /**
  * For every op the units that an input pixel (all its channels) can reach; null where the op does not depend on the input or none is reached.
- * @param {import("./net.js").Net} net @param {number[]} pixel @param {boolean} context
+ * @param {import("./net.js").Net} net @param {number[]|null} pixel  null: any @param {boolean} context
  * @returns {Array<import("./sets.js").Blocks|null>}
  */
 export function pushOn(net, pixel, context) {
   const seen = new Array(net.ops.length).fill(null);
-  seen[net.origin] = net.axes.map((axis, k) => run(axis, pixel[k], 1));
+  seen[net.origin] = pixel === null ? [] : net.axes.map((axis, k) => run(axis, pixel[k], 1));
   net.ops.forEach(({ edges, shape }, target) => {
     for (const [source, relation, local] of edges) {
       if ((!context && !local) || seen[source] === null) continue;

@@ -12,7 +12,7 @@ import { test } from "node:test";
 import { load } from "../engine/index.js";
 
 const folder = process.env.ISOPTER_FIXTURES;
-const compared = { units: 0, masks: 0, paths: 0, exposures: 0, extents: 0 };
+const compared = { units: 0, masks: 0, paths: 0, exposures: 0, extents: 0, edits: 0, broken: 0 };
 
 test("ISOPTER_FIXTURES holds fixtures", () => {
   assert.ok(folder, "Set ISOPTER_FIXTURES to the folder that `python tests/page_fixtures.py FOLDER` wrote to, or run `make web-test`.");
@@ -27,6 +27,7 @@ for (const file of folder ? readdirSync(folder).sort() : []) {
     fixture.reach.forEach((expected) => compareReach(net, expected));
     fixture.paths.forEach((expected) => comparePaths(net, expected));
     fixture.exposure.forEach((expected) => compareExposure(net, expected));
+    fixture.whatIf.forEach((expected) => compareWhatIf(net, expected));
     compareExtents(net, fixture.graph.ops);
   });
 }
@@ -82,4 +83,26 @@ function compareExtents(net, ops) {
     assert.deepEqual(extent, ops[op].extent ?? null, `extent of ${ops[op].name}`);
     compared.extents++;
   });
+}
+
+function compareWhatIf(net, { edits, inputSize, broken, ops, units }) {
+  const where = JSON.stringify({ edits, inputSize });
+  const before = JSON.stringify(net.ops);
+  const found = net.whatIf({ edits, inputSize });
+  assert.equal(JSON.stringify(net.ops), before, `${where} changed the network itself`);
+  if (broken) {
+    assert.equal(found.net, null, where);
+    assert.equal(`${found.broken.name} stops matching: ${found.broken.why}.`, broken, where);
+    compared.broken++;
+    return;
+  }
+  assert.equal(found.broken, null, where);
+  ops.forEach((expected, op) => {
+    const facts = found.net.ops[op];
+    const given = Object.fromEntries(Object.keys(expected).map((key) => [key, facts[key] ?? null]));
+    given.edges = facts.edges.map(([source, , local]) => [source, local]);
+    assert.deepEqual(given, expected, `${facts.name} after ${where}`);
+  });
+  units.forEach((expected) => compareUnit(found.net, expected));
+  compared.edits++;
 }
