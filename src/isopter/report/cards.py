@@ -21,7 +21,7 @@ MOST_CELLS = 48
 
 _STYLE = """<style>
 .isopter-card{font:13px/1.45 system-ui,sans-serif;color:#1d2433;display:flex;gap:18px;align-items:flex-start}
-.isopter-card table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+.isopter-card table{font:inherit;color:inherit;border-collapse:collapse;font-variant-numeric:tabular-nums}
 .isopter-card th,.isopter-card td{padding:1px 10px 1px 0;text-align:left;background:none;font-weight:400;vertical-align:top}
 .isopter-card th{color:#5b6577}
 .isopter-card rect{fill:#e8940f}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isopter.report.figures import look
 from isopter.report.figures.picture import Layers
-from isopter.report.figures.scene import HOLE, NOWHERE, PADDING, READ, UNREAD, Span
+from isopter.report.figures.scene import HOLE, NOWHERE, PADDING, READ, UNREAD, Codes, Span
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -21,9 +23,14 @@ OVER = {NOWHERE: "#ffffff00", UNREAD: "#0b1220a0", READ: "#ffffff00", HOLE: "#ff
 MOST_LINES = 48
 """Pixels along the longer side of a view up to which a grid parts them."""
 
+MOST_DOTS = 1600
+"""Pixels along the longer side of a view beyond which blocks of them are drawn: more dots than any print of a figure has."""
+
 
 def paint(ax: Axes, shown: Layers) -> None:
     """Everything but words. From back to front: photograph, pixels, padding, image edge, box, effective square."""
+    from matplotlib.ticker import MaxNLocator
+
     (top, bottom), (left, right) = shown.view
     if shown.photo is not None:
         _photo(ax, shown)
@@ -36,6 +43,8 @@ def paint(ax: Axes, shown: Layers) -> None:
     if shown.square is not None:
         _frame(ax, shown.square, edgecolor=look.EFFECTIVE, linewidth=1.5, linestyle=(0, (3, 1.5)), zorder=5, label="effective")
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    for axis in (ax.xaxis, ax.yaxis):  # a pixel is a whole number
+        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     for spine in ax.spines.values():
         spine.set_visible(False)
     if shown.zoomed:
@@ -47,7 +56,7 @@ def key(shown: Layers) -> list[Artist]:
     from matplotlib.patches import Patch
 
     colors = OVER if shown.photo is not None else PLAIN
-    there = set(np.unique(shown.codes).tolist())
+    there = {code for code in colors if (shown.codes == code).any()}
     entries: list[Artist] = []
     if READ in there and shown.photo is None:
         entries.append(Patch(facecolor=colors[READ], label="read"))
@@ -75,21 +84,43 @@ def _codes(ax: Axes, shown: Layers) -> None:
 
     (top, bottom), (left, right) = shown.view
     colors = OVER if shown.photo is not None else PLAIN
-    many = max(shown.codes.shape) > MOST_LINES
+    size = max(shown.codes.shape)
+    if size > MOST_DOTS:
+        mixed, step = blended(shown.codes, colors)
+        height, width = (n * step for n in mixed.shape[:2])
+        ax.imshow(mixed, extent=(left, left + width, top + height, top), zorder=1)
+        return
     ax.imshow(
         shown.codes,
         cmap=ListedColormap([colors[code] for code in range(len(colors))]),
         vmin=-0.5,
         vmax=len(colors) - 0.5,
         extent=(left, right, bottom, top),
-        interpolation="antialiased" if many else "nearest",
+        interpolation="antialiased" if size > MOST_LINES else "nearest",
         interpolation_stage="rgba",
         zorder=1,
     )
-    if not many:
+    if size <= MOST_LINES:
         grid: dict[str, Any] = {"colors": "white", "linewidth": 0.3, "alpha": 1 if shown.photo is None else 0.3, "zorder": 1.5}
         ax.vlines(np.arange(left + 1, right), top, bottom, **grid)
         ax.hlines(np.arange(top + 1, bottom), left, right, **grid)
+
+
+def blended(codes: Codes, colors: Mapping[int, str]) -> tuple[npt.NDArray[np.float32], int]:
+    """(Colours of blocks of pixels (RGBA), pixels along a block): each the mean of its pixels' colours, those beyond the edge clear."""
+    from matplotlib.colors import to_rgba
+
+    step = -(-max(codes.shape) // (MOST_DOTS // 2))
+    height, width = (-(-n // step) for n in codes.shape)
+    padded = np.full((height * step, width * step), NOWHERE, np.uint8)
+    padded[: codes.shape[0], : codes.shape[1]] = codes
+    mixed = np.zeros((height, width, 4), np.float32)
+    for code, color in colors.items():
+        share = (padded == code).reshape(height, step, width, step).mean((1, 3), dtype=np.float32)
+        red, green, blue, alpha = to_rgba(color)
+        mixed += share[..., None] * np.array((red * alpha, green * alpha, blue * alpha, alpha), np.float32)
+    mixed[..., :3] /= np.maximum(mixed[..., 3:], 1e-6)
+    return mixed.clip(0, 1), step
 
 
 def _padding(ax: Axes, box: tuple[Span, Span], image: tuple[Span, Span]) -> None:

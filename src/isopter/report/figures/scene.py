@@ -25,7 +25,7 @@ NOWHERE, UNREAD, READ, HOLE, PADDING = range(5)
 """What a pixel is: beyond image and field; in the image, not read or read; in the field but beyond the image, not read or read."""
 
 SMALL = 0.35
-"""A field narrower than this part of the image along every axis is shown alone: in the whole image its holes would be too fine to see."""
+"""A field whose longest side is less than this part of the image's is shown alone: in the whole image its holes would be too fine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Scene:
     @property
     def small(self) -> bool:
         """Whether the field would be hard to see in the whole image."""
-        return self.box is not None and all(hi - lo < SMALL * n for (lo, hi), n in zip(self.box, self.image, strict=True))
+        return self.box is not None and max(hi - lo for lo, hi in self.box) < SMALL * max(self.image)
 
     def codes(self, view: Sequence[tuple[int, int]]) -> Codes:
         """What every pixel of this part of the plane is, see `PADDING` and the others."""

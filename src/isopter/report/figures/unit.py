@@ -138,7 +138,7 @@ def _times(parts: Iterable[str]) -> str:
 
 
 def _short(value: float) -> str:
-    return ("\u221e" if value > 0 else "\u2212\u221e") if math.isinf(value) else f"{value:g}".replace("-", "\u2212")
+    return ("\u221e" if value > 0 else "\u2212\u221e") if math.isinf(value) else f"{int(value):,}".replace("-", "\u2212")
 
 
 def _square(effective: EffectiveField, region: Region) -> tuple[Span, ...]:
