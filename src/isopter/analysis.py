@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from isopter.design.coverage import Coverage
     from isopter.design.findings import Finding
     from isopter.design.objects import Objects
+    from isopter.design.subject import Effects
     from isopter.design.tiles import Halo
-    from isopter.erf.maps.field import EffectiveField
     from isopter.report.page.give import Frame
     from isopter.report.page.widget import Widget
     from isopter.verification import Verification
@@ -172,12 +172,7 @@ class Analysis:
     # ---- what to do about it -------------------------------------------------------------------------------------------
 
     def findings(
-        self,
-        effective: Mapping[str, EffectiveField] | None = None,
-        verification: Verification | None = None,
-        *,
-        input: str | None = None,
-        expected: bool = True,
+        self, effective: Effects | None = None, verification: Verification | None = None, *, input: str | None = None, expected: bool = True
     ) -> tuple[Finding, ...]:
         """What a reader of the numbers should notice, one `Finding` per rule that has something to say; docs/findings.md explains each.
 
@@ -190,12 +185,7 @@ class Analysis:
         return findings(self, effective, verification, input=input, expected=expected)
 
     def coverage(
-        self,
-        objects: Objects,
-        layers: Sequence[str] | str | None = None,
-        effective: Mapping[str, EffectiveField] | None = None,
-        *,
-        input: str | None = None,
+        self, objects: Objects, layers: Sequence[str] | str | None = None, effective: Effects | None = None, *, input: str | None = None
     ) -> Coverage:
         """Which share of annotated objects fits inside what each layer sees, theoretically and effectively.
 

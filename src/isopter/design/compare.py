@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,7 @@ from isopter.errors import UsageError
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
-    from isopter.erf.maps.field import EffectiveField
-
-    Effects = Mapping[str, EffectiveField] | None
+    from isopter.design.subject import Effects
 
 SHOWN = 30
 """Differing layers that printing shows."""
@@ -87,7 +85,7 @@ class Comparison:
         return "\n".join([*lines, "", f"{counts}; {len(self.only[0])} and {len(self.only[1])} have no counterpart."])
 
 
-def compare(a: Analysis, b: Analysis, *, effective: tuple[Effects, Effects] = (None, None)) -> Comparison:
+def compare(a: Analysis, b: Analysis, *, effective: tuple[Effects | None, Effects | None] = (None, None)) -> Comparison:
     """Two analyses side by side: of two models, or of one at two input sizes.
 
     `effective`: for each, what `isopter.effective` returned, or None: then effective fields are the expected ones, where theory has
@@ -108,7 +106,7 @@ def compare(a: Analysis, b: Analysis, *, effective: tuple[Effects, Effects] = (N
     return Comparison((a.name, b.name), both, layers, len(common) - len(differing), only)
 
 
-def facts(analysis: Analysis, effective: Effects = None) -> tuple[Fact, ...]:
+def facts(analysis: Analysis, effective: Effects | None = None) -> tuple[Fact, ...]:
     """The numbers to compare a model by; the labels are the same for every model.
 
     The output is the map the model ends in (of several, the one with the largest field); of a classifier, the last map before its head.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from isopter.errors import LayerNotFound, UsageError
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
+    from isopter.design.subject import Effects
     from isopter.erf.maps.field import EffectiveField
 
 
@@ -82,7 +83,7 @@ def coverage(
     analysis: Analysis,
     objects: Objects,
     layers: Sequence[str] | str | None = None,
-    effective: Mapping[str, EffectiveField] | None = None,
+    effective: Effects | None = None,
     *,
     input: str | None = None,
 ) -> Coverage:

@@ -18,7 +18,7 @@ from isopter.errors import UsageError
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
-    from isopter.erf.maps.field import EffectiveField
+    from isopter.design.subject import Effects
     from isopter.verification import Verification
 
 Severity = Literal["problem", "note", "good"]
@@ -92,7 +92,7 @@ def rules() -> tuple[Rule, ...]:
 
 def findings(
     analysis: Analysis,
-    effective: Mapping[str, EffectiveField] | None = None,
+    effective: Effects | None = None,
     verification: Verification | None = None,
     *,
     input: str | None = None,

@@ -205,18 +205,21 @@ def _image(entry: Mapping[str, Any], where: str) -> tuple[float, float]:
 
 def _box(entry: Mapping[str, Any], index: int, where: str) -> tuple[float, float]:
     """Height and width of one annotation's box."""
-    place = f"{where}: annotation {index} (id {str(entry.get('id'))[:40]})"
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
-        raise UsageError(f'{place} has the bbox {str(box)[:80]}; expected [x, y, width, height]. Leave out annotations that have none.')
-    numbers = [_number(v) for v in box]
-    if not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{place} has the bbox {str(box)[:80]}, whose entries must be finite numbers.")
-    if numbers[2] < 0 or numbers[3] < 0:
-        raise UsageError(f"{place} has the bbox {str(box)[:80]}: a negative size. Expected [x, y, width, height], not two corners.")
-    if max(numbers[2:]) > LARGEST_SIDE:
-        raise UsageError(f"{place} has the bbox {str(box)[:80]}: larger than any image.")
-    return numbers[3], numbers[2]
+        raise _no_box(entry, index, where, "expected [x, y, width, height]. Leave out annotations that have none.")
+    x, y, width, height = map(_number, box)
+    if not (math.isfinite(x + y) and math.isfinite(width + height)):
+        raise _no_box(entry, index, where, "its entries must be finite numbers.")
+    if width < 0 or height < 0:
+        raise _no_box(entry, index, where, "a negative size. Expected [x, y, width, height], not two corners.")
+    if max(width, height) > LARGEST_SIDE:
+        raise _no_box(entry, index, where, "larger than any image.")
+    return height, width
+
+
+def _no_box(entry: Mapping[str, Any], index: int, where: str, why: str) -> UsageError:
+    return UsageError(f"{where}: annotation {index} (id {str(entry.get('id'))[:40]}) has the bbox {str(entry.get('bbox'))[:80]}: {why}")
 
 
 def _number(value: Any) -> float:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from isopter.erf.maps.field import EffectiveField
     from isopter.verification import Verification
 
+    Effects = Mapping[str, EffectiveField]  # by layer name
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -31,7 +33,7 @@ class Subject:
 
     analysis: Analysis
     origin: int
-    effective: Mapping[str, EffectiveField] = field(default_factory=dict)
+    effective: Effects = field(default_factory=dict)
     verification: Verification | None = None
     theory: bool = True
 
@@ -115,7 +117,7 @@ def subject(
     analysis: Analysis,
     *,
     input: str | None = None,
-    effective: Mapping[str, EffectiveField] | None = None,
+    effective: Effects | None = None,
     verification: Verification | None = None,
     theory: bool = True,
 ) -> Subject:
