@@ -157,14 +157,25 @@ def test_views_larger_than_any_print() -> None:
 
 
 def test_blocks_of_pixels() -> None:
-    codes = np.full((MOST_DOTS * 2, 7), READ, np.uint8)
+    codes = np.full((MOST_DOTS * 2 + 2, 7), READ, np.uint8)
     codes[::2] = UNREAD
-    mixed, step = blended(codes, PLAIN)
+    mixed, steps = blended(codes, PLAIN)
     mean = (np.array(to_rgba(PLAIN[READ])) + to_rgba(PLAIN[UNREAD])) / 2
-    assert step == 4 and mixed.shape == (MOST_DOTS // 2, 2, 4)
-    np.testing.assert_allclose(mixed[:, 0], np.broadcast_to(mean, (MOST_DOTS // 2, 4)), atol=1e-5)
-    np.testing.assert_allclose(mixed[:, 1, 3], 0.75, atol=1e-5, err_msg="a quarter of the last block is beyond the edge, and clear")
-    np.testing.assert_allclose(mixed[0, 1, :3], mean[:3], atol=1e-5)
+    assert steps == (5, 1) and mixed.shape == (641, 7, 4), "along the long axis alone"
+    np.testing.assert_allclose(mixed[:2].mean(0), np.broadcast_to(mean, (7, 4)), atol=1e-5)
+    np.testing.assert_allclose(mixed[-1, :, 3], 0.4, atol=1e-5, err_msg="two pixels; the rest of the block is beyond the edge, and clear")
+    np.testing.assert_allclose(mixed[-1, :, :3], np.broadcast_to(mean[:3], (7, 3)), atol=1e-5)
+
+
+def test_long_strip() -> None:
+    """Of more samples than dots: what is read fills the cells, and nothing else."""
+    ax = of(nn.Conv1d(1, 1, 3, dilation=1), nn.Conv1d(1, 1, 4001), shape=(1, 1, 9000)).plot(unit=(2500,), zoom=False)
+    image = ax.images[-1]
+    mixed, (left, _, bottom, top) = np.asarray(image.get_array()), image.get_extent()
+    assert mixed.shape[0] == 1 and (top, bottom) == (-0.5, 0.5)
+    step = (image.get_extent()[1] - left) / mixed.shape[1]
+    read = np.abs(mixed[0] - to_rgba(PLAIN[READ])).max(1) < 1e-5
+    assert read.sum() * step == pytest.approx(4003, abs=2 * step) and left + read.argmax() * step == pytest.approx(2500, abs=step)
 
 
 def test_after_upsampling() -> None:

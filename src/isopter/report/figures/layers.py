@@ -86,8 +86,8 @@ def _codes(ax: Axes, shown: Layers) -> None:
     colors = OVER if shown.photo is not None else PLAIN
     size = max(shown.codes.shape)
     if size > MOST_DOTS:
-        mixed, step = blended(shown.codes, colors)
-        height, width = (n * step for n in mixed.shape[:2])
+        mixed, steps = blended(shown.codes, colors)
+        height, width = (n * step for n, step in zip(mixed.shape, steps, strict=False))
         ax.imshow(mixed, extent=(left, left + width, top + height, top), zorder=1)
         return
     ax.imshow(
@@ -106,21 +106,21 @@ def _codes(ax: Axes, shown: Layers) -> None:
         ax.hlines(np.arange(top + 1, bottom), left, right, **grid)
 
 
-def blended(codes: Codes, colors: Mapping[int, str]) -> tuple[npt.NDArray[np.float32], int]:
-    """(Colours of blocks of pixels (RGBA), pixels along a block): each the mean of its pixels' colours, those beyond the edge clear."""
+def blended(codes: Codes, colors: Mapping[int, str]) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
+    """(Colours of blocks of pixels (RGBA), rows and columns of a block): the mean of its pixels, those beyond the edge clear."""
     from matplotlib.colors import to_rgba
 
-    step = -(-max(codes.shape) // (MOST_DOTS // 2))
-    height, width = (-(-n // step) for n in codes.shape)
-    padded = np.full((height * step, width * step), NOWHERE, np.uint8)
+    down, across = (-(-n // (MOST_DOTS // 2)) if n > MOST_DOTS else 1 for n in codes.shape)
+    height, width = -(-codes.shape[0] // down), -(-codes.shape[1] // across)
+    padded = np.full((height * down, width * across), NOWHERE, np.uint8)
     padded[: codes.shape[0], : codes.shape[1]] = codes
     mixed = np.zeros((height, width, 4), np.float32)
     for code, color in colors.items():
-        share = (padded == code).reshape(height, step, width, step).mean((1, 3), dtype=np.float32)
+        share = (padded == code).reshape(height, down, width, across).mean((1, 3), dtype=np.float32)
         red, green, blue, alpha = to_rgba(color)
         mixed += share[..., None] * np.array((red * alpha, green * alpha, blue * alpha, alpha), np.float32)
     mixed[..., :3] /= np.maximum(mixed[..., 3:], 1e-6)
-    return mixed.clip(0, 1), step
+    return mixed.clip(0, 1), (down, across)
 
 
 def _padding(ax: Axes, box: tuple[Span, Span], image: tuple[Span, Span]) -> None:
