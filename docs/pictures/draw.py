@@ -1,6 +1,6 @@
-"""Draws the pictures of README and docs: ``make pictures``. From real networks, and photographs that come with scikit-learn and scikit-image.
+"""Draws the pictures of README and docs: ``make pictures``. From real networks.
 
-The report is taken in Chromium as the system has it, offline; the rest is drawn by matplotlib.
+The photographs come with scikit-learn and scikit-image. The report is taken in Chromium as the system has it, offline; the rest is drawn by matplotlib.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ import isopter as ip
 from isopter.fields.field import Field
 from isopter.report.figures import accuracy
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))
 import models
 from report import as_published, inputs, photographs
+
+HERE = Path(__file__).resolve().parent
 
 GRIDDING = "conv 1, [conv 3 p2 d2]*2, [conv 3 p4 d4]*2, [conv 3 p8 d8]*2"
 """Dilations that have the divisor 2 in common: neighbours of a pixel that is read are not."""
@@ -86,7 +87,7 @@ def reads(pictures: list[np.ndarray]) -> Figure:
     for ax, (name, field, unit), picture in zip(axes, shown, pictures, strict=False):
         prior = field.expected(unit, clip=True) if field.basis == "plane" else None
         field.plot(ax, unit=unit, image=picture, effective=prior, zoom=False if field.density == 1 else None)
-        ax.set_title(f"{name}\n{' × '.join(map(str, field.size))} px, density {field.support(unit).density:.0%}", loc="left", fontsize=10)
+        ax.set_title(f"{name}\n{' x '.join(map(str, field.size))} px, density {field.support(unit).density:.0%}", loc="left", fontsize=10)
         ax.set(xlabel="", ylabel="")
         if ax.get_legend() is not None and ax is not axes[0]:
             ax.get_legend().remove()
