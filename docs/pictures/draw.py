@@ -1,6 +1,7 @@
 """Draws the pictures of README and docs: ``make pictures``. From real networks.
 
-The photographs come with scikit-learn and scikit-image. The report is taken in Chromium as the system has it, offline; the rest is drawn by matplotlib.
+The photographs come with scikit-learn and scikit-image. The report is taken in Chromium as the system has it, offline; the rest is drawn
+by matplotlib.
 """
 
 from __future__ import annotations
