@@ -68,6 +68,8 @@ def _spoil(part: str, found: dict[str, Any]) -> None:
             found["paths"][0]["counts"][0] += "0"
         case "exposure":
             found["exposure"][0]["shares"][0] += 0.001
+        case "whatIf":
+            next(w for w in found["whatIf"] if "ops" in w)["ops"][-1]["shape"][-1] += 1
         case "extent":
             found["graph"]["ops"][-1]["extent"][0]["lo"][0] -= 1
 
@@ -75,7 +77,7 @@ def _spoil(part: str, found: dict[str, Any]) -> None:
 @needs_node
 def test_a_wrong_answer_is_noticed(fixtures: Path, tmp_path: Path) -> None:
     """A comparison that cannot fail proves nothing: one number changed, of whichever kind, must be reported."""
-    parts = ("nothing", "support", "lo", "reach", "paths", "exposure", "extent")
+    parts = ("nothing", "support", "lo", "reach", "paths", "exposure", "whatIf", "extent")
     for part in parts:
         found = json.loads((fixtures / "gridding.json").read_text())
         _spoil(part, found)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from examples import models
 from torch import Tensor, nn
 
 import isopter as ip
+from cases import CASES, INTEGER
 from lambdas import Lambda
 from page_fixtures import inception, unet_nearest
 
@@ -191,6 +194,36 @@ def test_it_can_be_edited_again_and_saved(tmp_path: Any) -> None:
     assert_equal(ip.load(tmp_path / "once.json"), analysis.what_if({"0": {"kernel": 7}, "6": {"dilation": 3}}))
 
 
+GUESSED = re.compile(r"interpolate_.*(size|area)")
+"""Cases whose output size the program gave: a ratio and a fixed size look alike."""
+
+
+def test_every_operation_at_other_sizes() -> None:
+    """`what_if` either refuses or says what capturing at the other size says, wherever the model itself runs at that size."""
+    rng = random.Random(0)
+    equal = refused = 0
+    for name, factory, size in CASES:
+        if name in INTEGER or name == "constant_output":
+            continue
+        model = factory().eval()
+        other = (*size[:2], *(rng.choice((n, n + rng.randint(1, 9), 2 * n)) for n in size[2:]))
+        analysis = ip.analyze(model, size)
+        try:
+            found = analysis.what_if(input_size=other)
+        except ip.UsageError:
+            refused += 1
+            continue
+        try:
+            expected = ip.analyze(model, other)
+        except ip.CaptureError:  # it adds a constant of a fixed size, or names sizes as numbers
+            continue
+        if not GUESSED.match(name):
+            assert [op.shape for op in found.graph.ops] == [op.shape for op in expected.graph.ops], (name, size, other)
+            assert found.rows() == expected.rows(), (name, size, other)
+            equal += 1
+    assert equal > 100 and refused > 10
+
+
 # ---- what does not match -----------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +250,8 @@ UNKNOWN: list[tuple[str, nn.Module, Size, Size, str]] = [
     ("index", Lambda(lambda x: x[:, :, [3, 1, 1]] * 2), (1, 2, 8, 8), (1, 2, 12, 8), r"listed positions of axis 2, which was 8 long"),
     ("mask", Lambda(lambda x, m: x.masked_fill(m, 0.0), m=torch.eye(8) > 0), (1, 2, 8, 8), (1, 2, 9, 9), r"a mask of fixed size"),
     ("odd resize", Lambda(lambda x: F.interpolate(x, size=(13, 8))), (1, 2, 8, 8), (1, 2, 9, 8), r"it resamples 8 positions to 13"),
+    ("whole map", nn.AvgPool2d(7), (1, 2, 7, 7), (1, 2, 8, 8), r"it averages the whole map of 7x7"),
+    ("layer norm", nn.LayerNorm(8), (1, 2, 8), (1, 2, 9), r"it normalises 8, not 9"),
     ("reflect", Lambda(lambda x: F.pad(x, (3, 3), mode="reflect")), (1, 2, 8), (1, 2, 3), r"reflect padding of 3 is more than"),
     ("too small", nn.Conv2d(2, 2, 5), (1, 2, 8, 8), (1, 2, 4, 8), r"its window spans 5 positions, and there are 4 positions"),
     ("grid", Lambda(lambda x, g: F.grid_sample(x, g, align_corners=False), g=torch.zeros(1, 4, 4, 2)),

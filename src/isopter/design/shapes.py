@@ -90,6 +90,8 @@ def _windowed(place: Place) -> After:
         if len(place.now) > 1 and ("kernel" in place.edit or place.now[1] != place.before[1]):
             raise Misfit("its filters are computed, and would have to change too")
         now[1] = op.shape[1]
+    if place.now != place.before and _averages_all(place):
+        raise Misfit(f"it averages the whole map of {show(place.before[0][first:])}; whether its window follows another size is not known")
     make = _transposed_axis if op.kind == "conv_transpose" else _window_axis
     windows: list[Window | Transposed] = []
     for k in range(len(p["kernel"])):
@@ -103,6 +105,13 @@ def _windowed(place: Place) -> After:
         "pad": tuple(w.pad for w in windows),
     }
     return {**p, **numbers}, tuple(now)
+
+
+def _averages_all(place: Place) -> bool:
+    """Whether the window is the whole map, which may be by its size (`F.avg_pool2d(x, x.shape[2:])`) or by chance (`nn.AvgPool2d(7)`)."""
+    p = place.op.params
+    space = place.before[0][-len(p["kernel"]) :]
+    return p.get("mode") == "avg" and p["kernel"] == space and max(space) > 2 and "kernel" not in place.edit
 
 
 def _window_axis(place: Place, k: int, axis: int) -> Window:
@@ -186,7 +195,11 @@ def _fits_mask(place: Place, mask: Any, shape: Shape) -> None:
 
 @shape_of("norm", "scan")
 def _alike(place: Place) -> After:
-    return place.op.params, place.now[0]
+    p, fixed = place.op.params, place.op.source in ("layer_norm", "rms_norm")
+    if fixed and not all(place.same(axis) for axis in p["axes"]):
+        was, now = (show([shape[axis] for axis in p["axes"]]) for shape in (place.before[0], place.now[0]))
+        raise Misfit(f"it normalises {was}, not {now}")
+    return p, place.now[0]
 
 
 @shape_of("softmax", "sort", "fourier")

@@ -5,9 +5,9 @@ kept the length of the map goes on keeping it, unless `padding` is given.
 
 Shapes follow from what the capture saw. A window's end is padded as its front is where that gives the shape it had, else rounded up,
 else padded as it takes. Resampling keeps its ratio of sizes, or the factor a program gave; adaptive pooling keeps its output size,
-paddings and rolls their numbers. Slices that ran to the end go on doing so. That a constant of fixed size is added, as a table of
-positions is, a capture does not tell. Where a shape is not known (a view of fixed sizes, a slice
-that ends before the end, listed positions, masks) that is an error, never a guess.
+paddings and rolls their numbers. Slices that ran to the end go on doing so, and views keep axes that they neither split nor merge. That a
+constant of fixed size is added, as a table of positions is, or that a view names sizes as numbers, a capture does not tell. Where a shape
+is not known (axes that are split, a slice that ends before the end, listed positions, masks) that is an error, never a guess.
 """
 
 from __future__ import annotations

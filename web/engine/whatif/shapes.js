@@ -43,7 +43,7 @@ const SHAPES = {
   overlay: pointwise,
   norm: alike,
   scan: alike,
-  roll: alike,
+  roll: ({ now }) => ({ shape: now[0] }),
   softmax: mixed,
   sort: mixed,
   fourier: mixed,
@@ -85,6 +85,9 @@ function windowed(place) {
     if (now.length > 1 && (edit?.kernel || !equal(before[1], now[1]))) throw new Misfit("its filters are computed, and would have to change too");
     shape[1] = op.shape[1];
   }
+  if (before.some((was, k) => !equal(was, now[k])) && averagesAll(place, numbers)) {
+    throw new Misfit(`it averages the whole map of ${show(before[0].slice(first))}; whether its window follows another size is not known`);
+  }
   const windows = numbers.kernel.map((_, k) => {
     const axis = first + k;
     const plain = { kernel: numbers.kernel[k], stride: numbers.stride[k], dilation: numbers.dilation[k], pad: numbers.pad[k] };
@@ -101,6 +104,12 @@ function windowed(place) {
   });
   const found = Object.fromEntries(["kernel", "stride", "dilation", "pad"].map((key) => [key, windows.map((window) => window[key])]));
   return op.window ? { shape, window: { ...op.window, ...found } } : { shape, params: { ...op.params, ...found } };
+}
+
+/** Whether the window is the whole map, which may be by its size or by chance. */
+function averagesAll({ op, before, edit }, { kernel }) {
+  const space = before[0].slice(-kernel.length);
+  return op.params?.mode === "avg" && equal(kernel, space) && Math.max(...space) > 2 && !edit?.kernel;
 }
 
 /** The edit of one axis: a number per axis, or one for all. */
@@ -166,7 +175,12 @@ function fitsMask({ op }, shape) {
   }
 }
 
-function alike({ now }) {
+function alike(place) {
+  const { op, before, now } = place;
+  if (["layer_norm", "rms_norm"].includes(op.source) && op.params.axes.some((axis) => !same(place, axis))) {
+    const [was, is] = [before[0], now[0]].map((shape) => show(op.params.axes.map((axis) => shape[axis])));
+    throw new Misfit(`it normalises ${was}, not ${is}`);
+  }
   return { shape: now[0] };
 }
 
