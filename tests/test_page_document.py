@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-import zlib
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -26,20 +25,13 @@ from isopter.report.page.fields import LEVELS, MOST, MOST_BLOCKS, drawn, worth_m
 from isopter.report.page.graph import graph_data
 from isopter.report.page.picture import data_url
 from isopter.report.page.rows import page_rows
+from packed import unpack
 
 TEXT = "conv 3 p1, pool 2, conv 3 s2 p1"
 
 
 def analysis(text: str = TEXT, size: tuple[int, ...] = (1, 1, 24, 20)) -> ip.Analysis:
     return ip.analyze(text, size)
-
-
-def unpack(html: str) -> tuple[dict[str, Any], bytes]:
-    """The JSON in a page, and the bytes of levels after it."""
-    (packed,) = re.findall(r'<script type="application/octet-stream" id="data">([A-Za-z0-9+/=]*)</script>', html)
-    raw = zlib.decompress(base64.b64decode(packed, validate=True))
-    length = int.from_bytes(raw[:4], "little")
-    return json.loads(raw[4 : 4 + length]), raw[4 + length :]
 
 
 def data_of(a: ip.Analysis, **options: Any) -> dict[str, Any]:
@@ -66,27 +58,27 @@ class Parts(nn.Module):
 # ---- what is in it -----------------------------------------------------------------------------------------------------
 
 
-def cases() -> dict[str, ip.Analysis]:
-    two = Parts(lambda m, x, y: (m.a(x) + 1, m.b(y)), a=nn.Conv2d(1, 1, 3, padding=1), b=nn.Conv2d(1, 1, 5))
-    bound = Parts(lambda m, x: m.a(torch.linalg.pinv(x)), a=nn.Conv2d(1, 1, 3))
-    apart = Parts(lambda m, x: m.a(x) * m.b(torch.ones(1, 1, 3, 3)).mean(), a=nn.Conv2d(1, 1, 3), b=nn.Conv2d(1, 1, 3))
-    return {
-        "torch": ip.analyze(models.ResNet(models.BasicBlock, (1, 1, 1, 1), width=4, classes=3), (1, 3, 48, 40)),
-        "text": analysis(),
-        "1-D": ip.analyze(models.wavenet(), (1, 1, 400)),
-        "3-D": ip.analyze(models.highres3dnet(), (1, 1, 12, 11, 13)),
-        "two inputs": ip.analyze(two, inputs=(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 17, 17))),
-        "bounds": ip.analyze(bound, (1, 1, 9, 9)),
-        "constants": ip.analyze(apart, (1, 1, 9, 9)),
-        "identity": ip.analyze(nn.Identity(), (1, 1, 5, 5)),
-        "no space": ip.analyze(nn.Linear(3, 4), (1, 3)),
-        "one pixel": ip.analyze(nn.Conv2d(1, 1, 1), (1, 1, 1, 1)),
-    }
+TWO = Parts(lambda m, x, y: (m.a(x) + 1, m.b(y)), a=nn.Conv2d(1, 1, 3, padding=1), b=nn.Conv2d(1, 1, 5))
+BOUND = Parts(lambda m, x: m.a(torch.linalg.pinv(x)), a=nn.Conv2d(1, 1, 3))
+APART = Parts(lambda m, x: m.a(x) * m.b(torch.ones(1, 1, 3, 3)).mean(), a=nn.Conv2d(1, 1, 3), b=nn.Conv2d(1, 1, 3))
+
+CASES = {
+    "torch": lambda: ip.analyze(models.ResNet(models.BasicBlock, (1, 1, 1, 1), width=4, classes=3), (1, 3, 48, 40)),
+    "text": analysis,
+    "1-D": lambda: ip.analyze(models.wavenet(), (1, 1, 400)),
+    "3-D": lambda: ip.analyze(models.highres3dnet(), (1, 1, 12, 11, 13)),
+    "two inputs": lambda: ip.analyze(TWO, inputs=(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 17, 17))),
+    "bounds": lambda: ip.analyze(BOUND, (1, 1, 9, 9)),
+    "constants": lambda: ip.analyze(APART, (1, 1, 9, 9)),
+    "identity": lambda: ip.analyze(nn.Identity(), (1, 1, 5, 5)),
+    "no space": lambda: ip.analyze(nn.Linear(3, 4), (1, 3)),
+    "one pixel": lambda: ip.analyze(nn.Conv2d(1, 1, 1), (1, 1, 1, 1)),
+}
 
 
-@pytest.fixture(scope="module", params=list(cases()))
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> ip.Analysis:
-    return cases()[request.param]
+    return CASES[request.param]()
 
 
 def test_the_pack_holds_what_python_knows(case: ip.Analysis) -> None:
@@ -113,15 +105,16 @@ def test_a_loaded_analysis_gives_the_same_page(tmp_path: Path) -> None:
 
 
 def test_issues_are_told() -> None:
-    model = data_of(cases()["bounds"])["models"][0]
-    assert ["note", str(cases()["bounds"].issues[0])] in model["how"]
+    made = CASES["bounds"]()
+    model = data_of(made)["models"][0]
+    assert ["note", str(made.issues[0])] in model["how"]
     assert ["theoretical fields", "some are bounds; see the findings"] in model["how"]
     assert "RF901" in {f["rule"] for f in model["findings"]}
 
 
 def test_ops_beside_the_input_have_no_row() -> None:
     """Every other op that the page lists depends on the input it is about."""
-    made = cases()["two inputs"]
+    made = CASES["two inputs"]()
     model = data_of(made)["models"][0]
     names = [made.ops[op] for op, _, _ in model["rows"]]
     assert "a" in names and "b" not in names and "y" not in names

@@ -35,21 +35,27 @@ def run(
     """Write the report; 1 where the model was verified and found wrong."""
     if images is not None and not erf:
         raise UsageError("--images is what --erf measures on: add --erf. A picture to draw fields on is --image FILE.")
+    if show and output == "-":
+        raise UsageError("--open shows a file, and -o - writes to standard output. Name a file.")
     from isopter.report.page.give import page
 
+    objects = _objects(coco)
     made = [_Made(spec, size, training, axes, pretrained) for spec in (model, *compare)]
+    unused = [name for name, value in (("-i", size), ("--axes", axes), ("--training", training)) if value]
+    if unused and not any(one.given for one in made):
+        raise UsageError(f"{model} is a saved analysis, made for one input: {', '.join(unused)} cannot change it. Name the model itself.")
     text = page(
         made[0].analysis,
         image=image,
         compare=[other.analysis for other in made[1:]],
         effective=[one.measured(samples, images) if erf else None for one in made],
         verification=[one.verified(units) for one in made],
-        objects=_objects(coco),
+        objects=objects,
     )
     write(text, output)
     if output != "-":
         print(f"{output} ({len(text.encode()) / 1000:,.0f} kB)", file=sys.stderr)
-    if show and output != "-":
+    if show:
         import webbrowser
 
         webbrowser.open(Path(output).resolve().as_uri())
@@ -107,7 +113,9 @@ class _Made:
         from isopter.capture.dispatch import is_torch
 
         if not is_torch(self.loaded):
-            raise UsageError(f"{option} runs the model itself, and {self.spec!r} cannot be run. Expected file.py:Net or pkg.module:factory.")
+            raise UsageError(
+                f"{option} runs the model itself, and {self.spec!r} cannot be run. Expected file.py:Net or pkg.module:factory."
+            )
 
 
 def _objects(coco: str | None) -> Any:
