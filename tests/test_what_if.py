@@ -194,7 +194,7 @@ def test_it_can_be_edited_again_and_saved(tmp_path: Any) -> None:
     assert_equal(ip.load(tmp_path / "once.json"), analysis.what_if({"0": {"kernel": 7}, "6": {"dilation": 3}}))
 
 
-GUESSED = re.compile(r"interpolate_.*(size|area)")
+GUESSED = re.compile(r"interpolate_.*(size|area|recompute)")
 """Cases whose output size the program gave: a ratio and a fixed size look alike."""
 
 
