@@ -1,7 +1,7 @@
 /** Sizes of objects in the user's annotations, against what a layer sees of them. */
 
 import { chart, powers } from "./chart.js";
-import { el, put } from "./dom.js";
+import { el, onDrop, put } from "./dom.js";
 import { frame } from "./panel.js";
 import { count, number, percent, value } from "./text.js";
 
@@ -11,17 +11,19 @@ export function coverage(node, state) {
   let shown = null;
   let objects = state.report.objects;
   const { remark, body } = frame(node, "Objects", { svg: () => shown?.root, csv: () => [["larger side of the box, pixels (rounded up)", "objects"], ...(objects?.sides ?? [])] });
-  const file = el("input", { type: "file", accept: "application/json,.json", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => take() });
-  const ask = el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "COCO annotations"), el("span", {}, " are read in this page and sent nowhere."), file);
+  const file = el("input", { type: "file", accept: "application/json,.json", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => file.files[0] && take(file.files[0]) });
+  const ask = el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "COCO annotations"), el("span", { role: "status" }, ", chosen or dropped here, are read in this page and sent nowhere."), file);
 
-  async function take() {
+  async function take(given) {
     try {
-      objects = parse(JSON.parse(await file.files[0].text()));
+      objects = parse(JSON.parse(await given.text()));
       draw();
     } catch (error) {
       ask.querySelector("span").textContent = ` That file holds no COCO annotations (${error.message}).`;
     }
   }
+
+  onDrop(node, take);
 
   function draw() {
     if (!objects) {

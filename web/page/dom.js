@@ -51,6 +51,17 @@ export function paint(canvas, width, height, draw) {
   draw(context, width, height);
 }
 
+/** Take a file that is dropped on `target`. @param {HTMLElement} target @param {(file: File) => void} take */
+export function onDrop(target, take) {
+  target.addEventListener("dragover", (event) => (event.preventDefault(), target.classList.add("over")));
+  target.addEventListener("dragleave", () => target.classList.remove("over"));
+  target.addEventListener("drop", (event) => {
+    event.preventDefault();
+    target.classList.remove("over");
+    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
+  });
+}
+
 let named = {};
 
 /** The colour that a CSS variable holds now. */

@@ -16,7 +16,7 @@ export function saveSvg(node, name) {
   const [from, to] = [node, copy].map((root) => [root, ...root.querySelectorAll("*")]);
   from.forEach((source, k) => {
     const style = getComputedStyle(source);
-    for (const property of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "font-weight", "text-anchor"]) {
+    for (const property of ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family", "font-weight", "text-anchor", "paint-order"]) {
       to[k].style.setProperty(property, style.getPropertyValue(property));
     }
   });

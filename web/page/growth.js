@@ -38,12 +38,12 @@ export function growth(node, state) {
     for (const p of found.points) {
       const chosen = which === state.view.a && p.op === state.view.op;
       const whole = !Number.isFinite(p.size);
+      const onclick = () => state.set({ a: which, op: p.op });
       shown.add("circle", {
         class: `${className}${p.main ? "" : " aside"}${chosen ? " chosen" : ""}${whole ? " whole" : ""}`,
-        cx: shown.X(p.depth), cy: whole ? 8 : shown.Y(p.size), r: chosen ? 5 : 2.6,
-        onclick: () => state.set({ a: which, op: p.op }),
+        cx: shown.X(p.depth), cy: whole ? 8 : shown.Y(p.size), r: chosen ? 5 : 2.6, onclick,
       }, title(`${p.label}: ${pixels(p.size)} px`));
-      if (p.effective) shown.add("circle", { class: "effective", cx: shown.X(p.depth), cy: shown.Y(Math.max(1, p.effective)), r: 2.4 }, title(`${p.label}: effective 95 % ${number(p.effective)} px`));
+      if (p.effective) shown.add("circle", { class: "effective", cx: shown.X(p.depth), cy: shown.Y(Math.max(1, p.effective)), r: 2.4, onclick }, title(`${p.label}: effective 95 % ${number(p.effective)} px`));
     }
   }
 }

@@ -101,10 +101,11 @@ export class State {
   }
 
   #link() {
-    const { a, b, unit, pixel, show } = this.view;
+    const { a, b, unit, pixel, show, floor } = this.view;
     const parts = new URLSearchParams({ a: String(a), b: String(b), layer: this.op.name, unit: unit.join(",") });
     if (pixel) parts.set("pixel", pixel.join(","));
     parts.set("show", SHOWN.filter((name) => show[name]).join(","));
+    parts.set("floor", String(floor));
     try {
       history.replaceState(null, "", `#${parts}`);
     } catch {
@@ -127,6 +128,7 @@ export class State {
     const pixel = places("pixel");
     if (pixel && pixel.length === net.image.length && pixel.every((p, k) => p < net.image[k])) change.pixel = pixel;
     if (parts.has("show")) change.show = Object.fromEntries(SHOWN.map((name) => [name, parts.get("show").split(",").includes(name)]));
+    if (/^0(\.\d+)?$/.test(parts.get("floor") ?? "")) change.floor = Number(parts.get("floor"));
     if (Object.keys(change).length) this.set(change);
   }
 }

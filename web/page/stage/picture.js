@@ -1,14 +1,17 @@
 /** The picture under the field: the report's own, or one that the reader drops on it. It stays in the page. */
 
-import { el } from "../dom.js";
+import { el, onDrop } from "../dom.js";
+
+const ASK = " or drop one here; it stays in this page.";
 
 /** @param {HTMLElement} target where pictures are dropped @returns {{now: CanvasImageSource|null, drop: HTMLElement, changed: (listener: () => void) => void}} */
 export function pictureOf(target, state) {
   const listeners = [];
   const file = el("input", { type: "file", accept: "image/*", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => file.files[0] && take(file.files[0]) });
+  const said = el("span", { role: "status" }, ASK);
   const found = {
     now: null,
-    drop: el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "Your own picture"), " or drop one here; it stays in this page.", file),
+    drop: el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "Your own picture"), said, file),
     changed: (listener) => listeners.push(listener),
   };
 
@@ -16,13 +19,13 @@ export function pictureOf(target, state) {
     const image = new Image();
     image.onload = () => {
       found.now = fitted(image, state.net.image);
+      said.textContent = ASK;
       after?.();
       listeners.forEach((listener) => listener());
     };
     image.onerror = () => {
       after?.();
-      target.dataset.refused = "true";
-      found.drop.lastChild.before(" That file is no picture this browser can read.");
+      said.textContent = " That file is no picture this browser can read.";
     };
     image.src = url;
   }
@@ -32,13 +35,7 @@ export function pictureOf(target, state) {
     show(url, () => URL.revokeObjectURL(url));
   }
 
-  target.addEventListener("dragover", (event) => (event.preventDefault(), target.classList.add("over")));
-  target.addEventListener("dragleave", () => target.classList.remove("over"));
-  target.addEventListener("drop", (event) => {
-    event.preventDefault();
-    target.classList.remove("over");
-    if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-  });
+  onDrop(target, take);
   if (state.report.picture) show(state.report.picture);
   return found;
 }
