@@ -31,6 +31,10 @@ class Model {
   off(event, listener) { this.listeners[event] = this.listeners[event].filter((l) => l !== listener); }
 }
 window.models = [];
+window.hearing = new Set();
+const [add, remove] = [window.addEventListener, window.removeEventListener];
+window.addEventListener = (name, ...rest) => { if (name === "message") hearing.add(rest[0]); add.call(window, name, ...rest); };
+window.removeEventListener = (name, ...rest) => { hearing.delete(rest[0]); remove.call(window, name, ...rest); };
 window.put = async (esm, states) => {
   const { default: widget } = await import(URL.createObjectURL(new Blob([esm], {type: "text/javascript"})));
   for (const state of states) {
@@ -109,6 +113,20 @@ def test_selection_goes_both_ways(host: Put) -> None:
     report.drag_to((5, 7), (12, 12))
     until(report, lambda: trait(report) == {"layer": "conv2", "unit": [5, 7]})
     assert report.page.evaluate("() => models[0].model.saved.at(-1)") == {"layer": "conv2", "unit": [5, 7]}
+
+
+def test_the_page_is_not_told_what_it_said(host: Put) -> None:
+    """Else a reader who drags fast would be thrown back to where the last message came from."""
+    (report,) = host(widget_of())
+    report.run("() => { window.told = []; addEventListener('message', (event) => told.push(event.data)); }")
+    report.choose("conv1")
+    report.drag_to((5, 7), (24, 24))
+    until(report, lambda: trait(report) == {"layer": "conv1", "unit": [5, 7]})
+    report.page.wait_for_timeout(100)
+    assert report.run("() => told") == []
+    select(report, {"layer": "conv2", "unit": [1, 1]})
+    until(report, lambda: report.layer() == "conv2")
+    assert report.run("() => told.length") == 1
 
 
 def test_what_python_selected_first_is_shown(host: Put) -> None:
@@ -190,7 +208,9 @@ def test_height_and_leaving(host: Put) -> None:
     assert page.evaluate("() => document.querySelector('iframe').clientHeight") == 700
     page.evaluate("() => models[0].model.set('height', 500)")
     assert page.evaluate("() => document.querySelector('iframe').clientHeight") == 500
+    assert page.evaluate("() => hearing.size") == 1
     page.evaluate("() => models[0].gone()")
+    assert page.evaluate("() => hearing.size") == 0
     assert page.evaluate("() => document.querySelectorAll('iframe').length") == 0
     assert page.evaluate("() => Object.values(models[0].model.listeners).map((all) => all.length)") == [0, 0, 0]
 
