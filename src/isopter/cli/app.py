@@ -198,7 +198,7 @@ def erf(**options: Any) -> int:
 
 @cli.command()
 @_options(_model, _input, _pretrained)
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), default="report.html", show_default=True, help="Or - for standard output.")
+@click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="The file; - is standard output.")
 @click.option("--image", type=click.Path(), metavar="FILE", help="A picture to draw fields on; its middle is cut to the input's shape.")
 @click.option("--compare", multiple=True, metavar="MODEL2", help="Another model beside it, on the same input; may be repeated.")
 @click.option("--erf", is_flag=True, help="Measure effective fields (default: expected ones, computed without running the model).")
