@@ -189,6 +189,26 @@ export function transposed({ starts, items }, nIn) {
 }
 
 /**
+ * A masked map without the batch axes along which its masks do not vary (the heads of attention): those only follow.
+ * @param {AxisMap} map @param {number[]} batch  sizes of the batch axes @returns {{map: AxisMap, kept: boolean[]}} per batch axis
+ */
+export function withoutConstantBatch(map, batch) {
+  return remembered(map, `batch ${batch}`, () => {
+    const kept = batch.map(() => true);
+    let which = map.pattern.which;
+    for (let axis = batch.length - 1; axis >= 0; axis--) {
+      const inner = batch.slice(axis + 1).reduce((size, n, k) => (kept[axis + 1 + k] ? size * n : size), 1);
+      const n = batch[axis];
+      if (!which.every((kind, at) => kind === which[Math.floor(at / (n * inner)) * n * inner + (at % inner)])) continue;
+      kept[axis] = false;
+      which = which.filter((_, at) => Math.floor(at / inner) % n === 0);
+    }
+    const shape = map.pattern.shape.with(0, which.length);
+    return { map: { ...map, cache: new Map(), pattern: { ...map.pattern, which, shape } }, kept };
+  });
+}
+
+/**
  * How to look up a grouped map (table, masked) cell by cell, row-major over its axes, forward or (`back`) as readers of an input cell.
  * @param {AxisMap} map @param {number} nIn  cells of the input group @param {boolean} back
  * @returns {(cell: number, into: {items: Int32Array, from: number, to: number, shift: number}) => void}

@@ -3,7 +3,7 @@
  * read it (push). The twin of isopter/reads/scatter.py.
  */
 
-import { coversInput, coversOutput, listing, NOTHING, readersOf, readsOf, runsOf } from "./maps.js";
+import { coversInput, coversOutput, listing, NOTHING, readersOf, readsOf, runsOf, withoutConstantBatch } from "./maps.js";
 import { blockWith, factored, ordered, product, project, run, sizeOf, stridesOf, trim } from "./sets.js";
 
 /** Axes of the side a set goes to are told from those it comes from by this offset, while both occur. */
@@ -163,6 +163,23 @@ function alongRuns(block, k, runs) {
 // ---- a group of axes to a group ----------------------------------------------------------------------------------------------
 
 function throughGroup(map, blocks, here, there, shapeHere, shapeThere, back) {
+  if (map.kind === "masked" && here.length > 1) return throughMasks(map, blocks, here, there, shapeHere, shapeThere, back);
+  return throughCells(map, blocks, here, there, shapeHere, shapeThere, back);
+}
+
+/** Batch axes along which the masks are alike only follow. */
+function throughMasks(map, blocks, here, there, shapeHere, shapeThere, back) {
+  const batch = here.slice(0, -1);
+  const slim = withoutConstantBatch(map, batch.map((axis) => shapeHere[axis]));
+  let left = blocks;
+  batch.forEach((axis, k) => {
+    if (!slim.kept[k]) left = left.map((block) => renamed(block, axis, there[k]));
+  });
+  const kept = (axes) => axes.filter((_, k) => k === batch.length || slim.kept[k]);
+  return throughCells(slim.map, left, kept(here), kept(there), shapeHere, shapeThere, back);
+}
+
+function throughCells(map, blocks, here, there, shapeHere, shapeThere, back) {
   const touching = blocks.filter((block) => block.axes.some((axis) => here.includes(axis)));
   if (touching.length === 0 && map.kind === "regroup") return blocks;
   const whole = here.filter((axis) => !blockWith(touching, axis)).map((axis) => run(axis, 0, shapeHere[axis]));
@@ -172,42 +189,58 @@ function throughGroup(map, blocks, here, there, shapeHere, shapeThere, back) {
   return cut && [...blocks.filter((block) => !touching.includes(block)), ...factored(cut)];
 }
 
-/** The block with its first axes `here` replaced by the axes `there`, cell by cell. */
+/** The block with its first axes `here` replaced by the axes `there`, cell by cell; null if no cell leads anywhere. */
 function placed(map, block, here, there, shapeHere, shapeThere, back) {
-  const sizesThere = there.map((axis) => shapeThere[axis]);
   const sizesHere = here.map((axis) => shapeHere[axis]);
-  const cells = heldCells(block, here.length, sizesHere);
-  const pairs = map.kind === "regroup" ? cells : listed(map, cells, sizeOf(back ? sizesHere : sizesThere), back);
-  if (pairs.to.length === 0) return null;
-  const steps = stridesOf(sizesThere);
-  const lo = there.map(() => Infinity);
-  const hi = there.map(() => -Infinity);
-  const coordinates = new Int32Array(pairs.to.length * there.length);
-  for (let p = 0; p < pairs.to.length; p++) {
-    let left = pairs.to[p];
-    for (let k = 0; k < there.length; k++) {
+  const sizesThere = there.map((axis) => shapeThere[axis]);
+  const nThere = sizeOf(sizesThere);
+  const reads = readsOfCells(map, heldCells(block, here.length, sizesHere), back ? sizeOf(sizesHere) : nThere, nThere, back);
+  const box = boxOfCells(reads.to, sizesThere);
+  if (box === null) return null;
+  const inner = sizeOf(block.shape.slice(here.length));
+  const mask = new Uint8Array(sizeOf(box.shape) * inner);
+  for (let p = 0; p < reads.to.length; p++) {
+    const target = box.placeOf(reads.to[p]) * inner;
+    const source = reads.from[p] * inner;
+    if (inner === 1) mask[target] = 1;
+    else for (let b = 0; b < inner; b++) mask[target + b] |= block.mask[source + b];
+  }
+  return {
+    axes: [...there.map((axis) => axis + THERE), ...block.axes.slice(here.length)],
+    shape: [...box.shape, ...block.shape.slice(here.length)],
+    origin: [...box.lo, ...block.origin.slice(here.length)],
+    mask,
+  };
+}
+
+/** The smallest box around row-major places in a tensor of these sizes, and how to find a place in it; null around none. */
+function boxOfCells(places, sizes) {
+  if (places.length === 0) return null;
+  const steps = stridesOf(sizes);
+  const rank = sizes.length;
+  const lo = new Array(rank).fill(Infinity);
+  const hi = new Array(rank).fill(-Infinity);
+  for (let p = 0; p < places.length; p++) {
+    let left = places[p];
+    for (let k = 0; k < rank; k++) {
       const at = Math.floor(left / steps[k]);
       left -= at * steps[k];
-      coordinates[p * there.length + k] = at;
       if (at < lo[k]) lo[k] = at;
       if (at > hi[k]) hi[k] = at;
     }
   }
   const shape = lo.map((low, k) => hi[k] - low + 1);
-  const inner = sizeOf(block.shape.slice(here.length));
-  const mask = new Uint8Array(sizeOf(shape) * inner);
-  for (let p = 0; p < pairs.to.length; p++) {
-    let target = 0;
-    for (let k = 0; k < there.length; k++) target = target * shape[k] + coordinates[p * there.length + k] - lo[k];
-    const source = pairs.from[p] * inner;
-    for (let b = 0; b < inner; b++) mask[target * inner + b] |= block.mask[source + b];
-  }
-  return {
-    axes: [...there.map((axis) => axis + THERE), ...block.axes.slice(here.length)],
-    shape: [...shape, ...block.shape.slice(here.length)],
-    origin: [...lo, ...block.origin.slice(here.length)],
-    mask,
+  const placeOf = (flat) => {
+    let left = flat;
+    let place = 0;
+    for (let k = 0; k < rank; k++) {
+      const at = Math.floor(left / steps[k]);
+      left -= at * steps[k];
+      place = place * shape[k] + at - lo[k];
+    }
+    return place;
   };
+  return { lo, shape, placeOf };
 }
 
 /** The cells of the first `k` axes that hold anything: their row in the block, and their row-major place in a tensor of these sizes. */
@@ -218,15 +251,15 @@ function heldCells(block, k, sizes) {
   const steps = stridesOf(sizes);
   const index = new Array(k).fill(0);
   let flat = block.origin.slice(0, k).reduce((sum, o, axis) => sum + o * steps[axis], 0);
-  const from = [];
-  const to = [];
+  const from = new Int32Array(count);
+  const to = new Float64Array(count);
+  let length = 0;
   for (let row = 0; row < count; row++) {
-    for (let b = row * inner; b < (row + 1) * inner; b++) {
-      if (block.mask[b]) {
-        from.push(row);
-        to.push(flat);
-        break;
-      }
+    let b = row * inner;
+    while (b < (row + 1) * inner && !block.mask[b]) b++;
+    if (b < (row + 1) * inner) {
+      from[length] = row;
+      to[length++] = flat;
     }
     for (let axis = k - 1; axis >= 0; axis--) {
       flat += steps[axis];
@@ -235,20 +268,27 @@ function heldCells(block, k, sizes) {
       index[axis] = 0;
     }
   }
-  return { from, to };
+  return { from: from.subarray(0, length), to: to.subarray(0, length), inner };
 }
 
-/** Each cell with each of the positions listed for it. */
-function listed(map, cells, nIn, back) {
+/** Each cell with each of the positions listed for it (of `nThere` positions); where nothing else hangs on a cell, each position once. */
+function readsOfCells(map, cells, nIn, nThere, back) {
+  if (map.kind === "regroup") return cells;
   const locate = listing(map, nIn, back);
   const place = { items: null, from: 0, to: 0, shift: 0 };
+  const known = cells.inner === 1 ? new Uint8Array(nThere) : null;
   const from = [];
   const to = [];
   for (let c = 0; c < cells.to.length; c++) {
     locate(cells.to[c], place);
     for (let i = place.from; i < place.to; i++) {
+      const at = place.items[i] + place.shift;
+      if (known !== null) {
+        if (known[at]) continue;
+        known[at] = 1;
+      }
       from.push(cells.from[c]);
-      to.push(place.items[i] + place.shift);
+      to.push(at);
     }
   }
   return { from, to };
@@ -265,26 +305,34 @@ function without(unread, blocks, shape) {
   const whole = varying.filter((axis) => !blockWith(touching, axis)).map((axis) => run(axis, 0, shape[axis]));
   const joined = product([...touching, ...whole]);
   const block = ordered(joined, [...varying, ...joined.axes.filter((axis) => !varying.includes(axis))]);
-  const sizes = varying.map((axis) => unread.shape[axis - lead]);
-  const count = sizeOf(block.shape.slice(0, varying.length));
-  const inner = block.mask.length / count;
+  const steps = stridesOf(varying.map((axis) => unread.shape[axis - lead]));
+  const places = varying.map((axis, k) => {
+    const last = unread.shape[axis - lead] - 1;
+    return Int32Array.from({ length: block.shape[k] }, (_, i) => Math.min(Math.max(block.origin[k] + i, 0), last) * steps[k]);
+  });
   const mask = block.mask.slice();
-  const index = new Array(varying.length).fill(0);
-  for (let row = 0; row < count; row++) {
-    let flat = 0;
-    for (let k = 0; k < varying.length; k++) flat = flat * sizes[k] + Math.min(Math.max(block.origin[k] + index[k], 0), sizes[k] - 1);
-    if (isMarked(unread, flat)) mask.fill(0, row * inner, (row + 1) * inner);
-    for (let k = varying.length - 1; k >= 0; k--) {
-      if (++index[k] < block.shape[k]) break;
-      index[k] = 0;
-    }
-  }
+  const inner = sizeOf(block.shape.slice(varying.length));
+  erase(mask, unread, places, inner);
   const cut = trim({ ...block, mask });
   return cut && [...blocks.filter((other) => !touching.includes(other)), ...factored(cut)];
 }
 
+/** Clear the rows of a mask, `inner` cells each, that are marked; `places` has per axis what each index adds to a mark's place. */
+function erase(mask, unread, places, inner) {
+  const last = places.length - 1;
+  const index = new Array(places.length).fill(0);
+  for (let at = 0; at < mask.length; ) {
+    let base = 0;
+    for (let k = 0; k < last; k++) base += places[k][index[k]];
+    for (let i = 0; i < places[last].length; i++, at += inner) {
+      if (isMarked(unread, base + places[last][i])) for (let k = at; k < at + inner; k++) mask[k] = 0;
+    }
+    for (let k = last - 1; k >= 0 && ++index[k] === places[k].length; k--) index[k] = 0;
+  }
+}
+
 /** Entry number `flat` of booleans kept as slices. Axes of length 1 do not move a row-major place. */
-export function isMarked({ slice, different, which }, flat) {
+function isMarked({ slice, different, which }, flat) {
   const at = Math.floor(flat / slice);
   return different[which[at] * slice + flat - at * slice] === 1;
 }

@@ -9,6 +9,9 @@
  * @typedef {Block[]} Blocks  disjoint in their axes; a set is never empty (null stands for the empty set)
  */
 
+/** Rows longer than this are copied by the machine, shorter ones cell by cell: a call costs more than a few cells. */
+const LONG = 48;
+
 /** How many cells a shape has. @param {number[]} shape */
 export const sizeOf = (shape) => {
   let size = 1;
@@ -31,7 +34,11 @@ export function product(blocks) {
   for (const next of blocks.slice(1)) {
     const inner = next.mask.length;
     const grown = new Uint8Array(mask.length * inner);
-    for (let i = 0; i < mask.length; i++) if (mask[i]) grown.set(next.mask, i * inner);
+    for (let i = 0; i < mask.length; i++) {
+      if (!mask[i]) continue;
+      if (inner > LONG) grown.set(next.mask, i * inner);
+      else for (let k = 0; k < inner; k++) grown[i * inner + k] = next.mask[k];
+    }
     mask = grown;
     axes = axes.concat(next.axes);
     shape = shape.concat(next.shape);
@@ -47,11 +54,19 @@ export function ordered(block, axes) {
   const shape = from.map((k) => block.shape[k]);
   const strides = stridesOf(block.shape);
   const steps = from.map((k) => strides[k]);
-  const mask = new Uint8Array(block.mask.length);
-  walk(shape, steps, 0, (at, source) => {
-    mask[at] = block.mask[source];
+  return { axes, shape, origin: from.map((k) => block.origin[k]), mask: taken(block.mask, shape, steps, 0) };
+}
+
+/** The cells of a mask at these steps from `start`, as a mask of this shape. */
+function taken(mask, shape, steps, start) {
+  const result = new Uint8Array(sizeOf(shape));
+  const last = shape.length - 1;
+  const [inner, step] = [shape[last], steps[last]];
+  rows(shape, steps, start, (at, source) => {
+    if (step === 1 && inner > LONG) result.set(mask.subarray(source, source + inner), at);
+    else for (let k = 0, from = source; k < inner; k++, from += step) result[at + k] = mask[from];
   });
-  return { axes, shape, origin: from.map((k) => block.origin[k]), mask };
+  return result;
 }
 
 /** Row-major steps. @param {number[]} shape */
@@ -61,23 +76,15 @@ export function stridesOf(shape) {
   return strides;
 }
 
-/** Visit every cell of `shape` in order, with the matching place in another array that has these steps. */
-export function walk(shape, steps, start, visit) {
+/** Visit the first cell of every row (along the last axis) of `shape`, with the matching place in another array that has these steps. */
+function rows(shape, steps, start, visit) {
   const count = sizeOf(shape);
   const last = shape.length - 1;
-  if (last < 0) {
-    visit(0, start);
-    return;
-  }
   const index = new Array(shape.length).fill(0);
   let source = start;
-  const inner = shape[last];
-  const step = steps[last];
-  for (let at = 0; at < count; ) {
-    for (let k = 0; k < inner; k++) visit(at + k, source + k * step);
-    at += inner;
-    let axis = last - 1;
-    for (; axis >= 0; axis--) {
+  for (let at = 0; at < count; at += shape[last]) {
+    visit(at, source);
+    for (let axis = last - 1; axis >= 0; axis--) {
       source += steps[axis];
       if (++index[axis] < shape[axis]) break;
       source -= steps[axis] * shape[axis];
@@ -86,24 +93,41 @@ export function walk(shape, steps, start, visit) {
   }
 }
 
-/** The block without some of its axes: a cell is held where any along them is. @param {Block} block @param {number[]} dropped */
-export function project(block, dropped) {
-  const kept = block.axes.filter((axis) => !dropped.includes(axis));
-  if (kept.length === block.axes.length) return block;
-  if (kept.length === 0) return null;
-  const { shape, origin, mask } = ordered(block, [...kept, ...block.axes.filter((axis) => dropped.includes(axis))]);
-  const count = sizeOf(shape.slice(0, kept.length));
-  const inner = mask.length / count;
-  const projected = new Uint8Array(count);
-  for (let i = 0; i < count; i++) {
-    for (let k = i * inner; k < (i + 1) * inner; k++) {
-      if (mask[k]) {
-        projected[i] = 1;
-        break;
-      }
-    }
+/** Visit every cell of `shape` in order, with the matching place in another array that has these steps. */
+export function walk(shape, steps, start, visit) {
+  if (shape.length === 0) {
+    visit(0, start);
+    return;
   }
-  return { axes: kept, shape: shape.slice(0, kept.length), origin: origin.slice(0, kept.length), mask: projected };
+  const [inner, step] = [shape.at(-1), steps.at(-1)];
+  rows(shape, steps, start, (at, source) => {
+    for (let k = 0; k < inner; k++) visit(at + k, source + k * step);
+  });
+}
+
+/** The block without some of its axes: a cell is held where any along them is; null without axes. @param {Block} block @param {number[]} dropped */
+export function project(block, dropped) {
+  const kept = block.axes.map((axis) => !dropped.includes(axis));
+  if (kept.every(Boolean)) return block;
+  if (!kept.some(Boolean)) return null;
+  const only = (values) => values.filter((_, k) => kept[k]);
+  const shape = only(block.shape);
+  const strides = stridesOf(shape);
+  let at = 0;
+  const steps = kept.map((keep) => (keep ? strides[at++] : 0));
+  const mask = new Uint8Array(sizeOf(shape));
+  const [inner, step] = [block.shape.at(-1), steps.at(-1)];
+  const given = block.mask;
+  rows(block.shape, steps, 0, (from, to) => {
+    if (step === 0) {
+      let k = 0;
+      while (k < inner && given[from + k] === 0) k++;
+      if (k < inner) mask[to] = 1;
+    } else {
+      for (let k = 0; k < inner; k++) if (given[from + k] !== 0) mask[to + k * step] = 1;
+    }
+  });
+  return { axes: only(block.axes), shape, origin: only(block.origin), mask };
 }
 
 /** Cut the block to the cells it holds; null if it holds none. @param {Block} block @returns {Block|null} */
@@ -127,11 +151,7 @@ export function trim(block) {
   const cut = lo.map((low, k) => hi[k] - low);
   const strides = stridesOf(shape);
   const start = lo.reduce((sum, low, k) => sum + low * strides[k], 0);
-  const trimmed = new Uint8Array(sizeOf(cut));
-  walk(cut, strides, start, (at, source) => {
-    trimmed[at] = mask[source];
-  });
-  return { axes: block.axes, shape: cut, origin: block.origin.map((o, k) => o + lo[k]), mask: trimmed };
+  return { axes: block.axes, shape: cut, origin: block.origin.map((o, k) => o + lo[k]), mask: taken(mask, cut, strides, start) };
 }
 
 function holds(mask, shape, axis, index) {
@@ -144,19 +164,29 @@ function holds(mask, shape, axis, index) {
   return false;
 }
 
-/** The block as several, where it is a product over its axes; else as itself. @param {Block} block @returns {Blocks} */
+/** The block as a product of smaller ones, as far as single axes can be split off. @param {Block} block @returns {Blocks} */
 export function factored(block) {
-  if (block.axes.length < 2) return [block];
-  let count = 0;
-  for (let k = 0; k < block.mask.length; k++) count += block.mask[k];
-  const sides = block.axes.map((axis) => project(block, block.axes.filter((other) => other !== axis)));
-  let whole = 1;
-  for (const side of sides) {
-    let held = 0;
-    for (let k = 0; k < side.mask.length; k++) held += side.mask[k];
-    whole *= held;
+  const found = [];
+  let rest = block;
+  let count = held(rest.mask);
+  for (const axis of block.axes) {
+    if (rest.axes.length === 1) break;
+    const side = project(rest, rest.axes.filter((other) => other !== axis));
+    const width = held(side.mask);
+    if (count % width !== 0) continue;
+    const others = project(rest, [axis]);
+    if (held(others.mask) * width !== count) continue;
+    found.push(side);
+    rest = others;
+    count /= width;
   }
-  return whole === count ? sides : [block];
+  return [...found, rest];
+}
+
+function held(mask) {
+  let count = 0;
+  for (let k = 0; k < mask.length; k++) count += mask[k];
+  return count;
 }
 
 /** The union of two sets; null is the empty one. @param {Blocks|null} a @param {Blocks|null} b @param {number[]} shape  of the tensor */
@@ -212,9 +242,10 @@ function contains(a, b) {
   if (a.origin.some((o, k) => b.origin[k] < o || b.origin[k] + b.shape[k] > o + a.shape[k])) return false;
   const strides = stridesOf(a.shape);
   const start = a.origin.reduce((sum, o, k) => sum + (b.origin[k] - o) * strides[k], 0);
+  const inner = b.shape.at(-1);
   let all = true;
-  walk(b.shape, strides, start, (at, place) => {
-    if (b.mask[at] && !a.mask[place]) all = false;
+  rows(b.shape, strides, start, (at, place) => {
+    for (let k = 0; all && k < inner; k++) if (b.mask[at + k] && !a.mask[place + k]) all = false;
   });
   return all;
 }
@@ -226,8 +257,9 @@ function either(a, b) {
   const strides = stridesOf(shape);
   for (const block of [a, b]) {
     const start = origin.reduce((sum, o, k) => sum + (block.origin[k] - o) * strides[k], 0);
-    walk(block.shape, strides, start, (at, place) => {
-      if (block.mask[at]) mask[place] = 1;
+    const inner = block.shape.at(-1);
+    rows(block.shape, strides, start, (at, place) => {
+      for (let k = 0; k < inner; k++) mask[place + k] |= block.mask[at + k];
     });
   }
   return { axes: a.axes, shape, origin, mask };

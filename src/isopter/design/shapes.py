@@ -285,7 +285,8 @@ def _pad(place: Place) -> After:
 
 @shape_of("slice")
 def _slice(place: Place) -> After:
-    """Slices that run to the end go on doing so: ``x[1:]``, ``x[::2]``, a flip. A slice that ends before says nothing of where."""
+    """Slices that run to the end go on doing so: ``x[1:]``, ``x[::2]``, a flip. A slice that ends before says nothing of where, and one
+    that begins past the middle may be a last part (`chunk`)."""
     p = place.op.params
     axis, start, step = p["axis"], p["start"], p["step"]
     n, m, now = place.before[0][axis], place.op.shape[axis], place.now[0][axis]
@@ -295,7 +296,7 @@ def _slice(place: Place) -> After:
         return p, _with(place.now[0], axis, 1)  # x[:, 0], a class token
     if step < 0 and (start, m) == (n - 1, -(-n // -step)):
         return {**p, "start": now - 1}, _with(place.now[0], axis, -(-now // -step))
-    to_the_end = step > 0 and start + m * step >= n and (m > 1 or start == 0)
+    to_the_end = step > 0 and start + m * step >= n and 2 * start <= max(n - 1, 2 * step - 2)
     if not to_the_end or start >= now:
         last = start + (m - 1) * step
         raise Misfit(f"it takes positions {start} to {last} of {n} along axis {axis}; which those are of {now} is not known")

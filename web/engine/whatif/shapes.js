@@ -249,7 +249,7 @@ function slice({ op, before, now }) {
   if (given === n) return long(m);
   if (start === 0 && step === 1 && m === 1) return long(1);
   if (step < 0 && start === n - 1 && m === Math.ceil(n / -step)) return long(Math.ceil(given / -step), { ...op.params, start: given - 1 });
-  const toTheEnd = step > 0 && start + m * step >= n && (m > 1 || start === 0);
+  const toTheEnd = step > 0 && start + m * step >= n && 2 * start <= Math.max(n - 1, 2 * step - 2);
   if (!toTheEnd || start >= given) {
     const last = start + (m - 1) * step;
     throw new Misfit(`it takes positions ${start} to ${last} of ${n} along axis ${axis}; which those are of ${given} is not known`);
