@@ -53,11 +53,11 @@ export function paint(canvas, width, height, draw) {
 
 /** Take a file that is dropped on `target`. @param {HTMLElement} target @param {(file: File) => void} take */
 export function onDrop(target, take) {
-  target.addEventListener("dragover", (event) => (event.preventDefault(), target.classList.add("over")));
-  target.addEventListener("dragleave", () => target.classList.remove("over"));
+  target.addEventListener("dragover", (event) => (event.preventDefault(), target.classList.add("dropping")));
+  target.addEventListener("dragleave", () => target.classList.remove("dropping"));
   target.addEventListener("drop", (event) => {
     event.preventDefault();
-    target.classList.remove("over");
+    target.classList.remove("dropping");
     if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
   });
 }

@@ -30,6 +30,12 @@ export function count(n) {
   return `${whole[0]}.${whole[1]} × 10${[...String(whole.length - 1)].map((d) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[+d]).join("")}`;
 }
 
+/** 1813561344 is 1.81 G. */
+export function metric(n) {
+  const power = Math.min(4, Math.floor(Math.log10(Math.max(n, 1)) / 3));
+  return power ? `${number(n / 1000 ** power)} ${" kMGT"[power]}` : String(n);
+}
+
 /** Three digits that matter. */
 export function number(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";

@@ -2,7 +2,7 @@
 
 import { el, put } from "./dom.js";
 import { frame } from "./panel.js";
-import { count, percent, sizes } from "./text.js";
+import { count, metric, percent, sizes } from "./text.js";
 
 const RANGES = { kernel: [1, 15], dilation: [1, 16], stride: [1, 4] };
 
@@ -78,8 +78,8 @@ export function whatIf(node, state) {
       ["stride", ...both((n) => sizes(n.ops[out].stride, true))],
       ["shape", ...both((n) => sizes(n.ops[out].shape))],
       ["density", ...both((n) => density(n, out))],
-      ["multiply-adds", ...both((n) => count(cost(n).macs))],
-      ["weights", ...both((n) => count(cost(n).weights))],
+      ["convolutions’ multiply-adds", ...both((n) => metric(cost(n).macs))],
+      ["convolutions’ weights", ...both((n) => count(cost(n).weights))],
     ];
   }
 
