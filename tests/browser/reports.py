@@ -56,7 +56,7 @@ def branches() -> nn.Module:
     )  # fmt: skip
 
 
-GRID = "conv 3 p1, conv 3 p2 d2, conv 3 p4 d4, conv 3 p4 d4, conv 3 p8 d8, conv 3 p8 d8"
+GRID = "conv 3 p1, conv 3 p4 d4, conv 3 p4 d4, conv 3 p8 d8, conv 3 p8 d8, conv 3 p16 d16"
 
 MAKE: dict[str, Callable[[], ip.Analysis]] = {
     "resnet18": lambda: ip.analyze(models.resnet18(), (1, 3, 224, 224)),
