@@ -542,7 +542,7 @@ def test_help() -> None:
         assert f"\n  {name} " in HELP
         result = run(name, "--help")
         assert result.exit_code == 0 and command.help is not None and command.help.split(".")[0] in " ".join(result.stdout.split())
-    assert set(cli.commands) == {"table", "unit", "paths", "erf", "verify"}
+    assert set(cli.commands) == {"table", "unit", "paths", "erf", "verify", "report"}
 
 
 def test_process_statuses(folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 import { extents } from "./extents.js";
 import { paths } from "./paths.js";
-import { boxOf, onUnits, overSpace, overUnits, paddingShare, pullBack, pushOn } from "./pull.js";
-import { exposure } from "./regions.js";
+import { boxOf, onUnits, overSpace, overUnits, pullBack, pushOn } from "./pull.js";
+import { exposure, paddingShare, spanOf } from "./exposure.js";
 import { whatIf } from "./whatif/whatif.js";
 
 /** One network: plain data with relations read, and the walks over it. Positions are 0-based, boxes half-open, in input pixels. */
@@ -48,7 +48,7 @@ export class Net {
     const none = this.axes.map(() => 0);
     const { lo, hi } = blocks ? boxOf(this, blocks) : { lo: none, hi: [...none] };
     const unclipped = context && this.ops[op].context ? null : this.unclipped(op, unit);
-    return { lo, hi, unclipped, paddingShare: unclipped && paddingShare(lo, hi, unclipped) };
+    return { lo, hi, unclipped, paddingShare: unclipped && paddingShare(unclipped, this.image) };
   }
 
   /** The box of one unit on the plane, per axis [lo, hi); null where there is no plane. */
@@ -57,11 +57,7 @@ export class Net {
     if (basis === "input") return null;
     return extent.map((value) => {
       if (value === "inf") return [-Infinity, Infinity];
-      const period = value.lo.length;
-      const index = unit[units.indexOf(value.c)];
-      const shift = Math.floor(index / period) * value.j;
-      const low = value.lo[index % period];
-      return low === null ? [0, 0] : [low + shift, value.hi[index % period] + shift];
+      return spanOf(value, unit[units.indexOf(value.c)]);
     });
   }
 
@@ -96,8 +92,7 @@ export class Net {
    * @param {number} op @returns {{values: Float64Array, mean: number}|null}
    */
   exposure(op) {
-    const context = this.followsContext(op, false);
-    return exposure(this, op, context, this.boxes(context));
+    return exposure(this, op);
   }
 
   /**

@@ -107,11 +107,3 @@ function place(block, mask, shape, axis, source, target) {
     place(block, mask, shape, axis + 1, source * block.shape[axis] + i, target * shape[axis] + block.origin[axis] + i);
   }
 }
-
-/** 1 - (pixels in the image) / (pixels of the box on the plane). */
-export function paddingShare(lo, hi, unclipped) {
-  const whole = unclipped.reduce((product, [low, high]) => product * (high - low), 1);
-  if (whole === 0) return 0;
-  if (Math.abs(whole) === Infinity) return 0;
-  return 1 - lo.reduce((product, low, k) => product * (hi[k] - low), 1) / whole;
-}

@@ -1,8 +1,6 @@
 /** The boxes of all units of an op at once, one fold forward. The twin of isopter/fields/regions.py. */
 
-import { broadcastSteps, combined, counting, gather, HIGHEST, LOWEST, reduced, reshaped } from "./lazy.js";
-import { paddingShare } from "./pull.js";
-import { sizeOf } from "./sets.js";
+import { combined, counting, gather, HIGHEST, LOWEST, reduced, reshaped } from "./lazy.js";
 
 /** The ops that `op` depends on, itself included, in order. @param {import("./net.js").Net} net */
 export function ancestors(net, op, context) {
@@ -55,38 +53,3 @@ function boxesOf(net, target, context, known) {
 }
 
 const merged = (a, b, of) => (a === b ? a : combined(a, b, of));
-
-/**
- * The share of padding in the box of every unit of `op`, row-major over its units; null where there is no plane.
- * @param {import("./net.js").Net} net @param {number} op @param {Map<number, object>} known
- * @returns {{values: Float64Array, mean: number}|null}
- */
-export function exposure(net, op, context, known) {
-  const { extent, unitSizes } = net.ops[op];
-  if (net.ops[op].basis === "input") return null;
-  const values = new Float64Array(sizeOf(unitSizes));
-  if (extent.includes("inf")) return { values, mean: 0 };
-  const boxes = regions(net, op, context, known).map(({ lo, hi }) => ({ lo, hi, steps: broadcastSteps(lo.shape), stepsHi: broadcastSteps(hi.shape) }));
-  const unit = new Array(unitSizes.length).fill(0);
-  const low = new Array(boxes.length);
-  const high = new Array(boxes.length);
-  let sum = 0;
-  for (let at = 0; at < values.length; at++) {
-    boxes.forEach(({ lo, hi, steps, stepsHi }, axis) => {
-      low[axis] = lo.data[placeOf(unit, steps)];
-      high[axis] = hi.data[placeOf(unit, stepsHi)];
-    });
-    const empty = low.some((value, axis) => value >= high[axis]);
-    if (empty) low.fill(0);
-    values[at] = paddingShare(low, empty ? low : high, net.unclipped(op, unit));
-    sum += values[at];
-    for (let k = unit.length - 1; k >= 0 && ++unit[k] === unitSizes[k]; k--) unit[k] = 0;
-  }
-  return { values, mean: values.length ? sum / values.length : NaN };
-}
-
-function placeOf(unit, steps) {
-  let place = 0;
-  for (let k = 0; k < unit.length; k++) place += unit[k] * steps[k];
-  return place;
-}

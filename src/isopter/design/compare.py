@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from isopter.design.cost import total
-from isopter.design.padding import exposure
 from isopter.design.rules.effect import nearest_effective
 from isopter.design.rules.holes import densities
 from isopter.design.rules.size import exceeding, unproductive_layers
@@ -17,6 +16,7 @@ from isopter.design.rules.tiling import sides
 from isopter.design.subject import Subject, pixels, subject
 from isopter.design.tiles import halo_of, joined
 from isopter.errors import UsageError
+from isopter.fields.exposure import mean_padding
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
@@ -175,7 +175,7 @@ def _lowest_density(about: Subject) -> Fact:
 
 
 def _padding(about: Subject, head: int | None) -> Fact:
-    mean = exposure(about.field(head)) if head is not None else None
+    mean = mean_padding(about.field(head)) if head is not None else None
     return Fact("mean padding exposure", mean, "not known" if mean is None else f"{mean:.0%}")
 
 

@@ -34,13 +34,16 @@ class Region:
 
     @property
     def padding_share(self) -> float | None:
-        """1 - (pixels in the image) / (pixels of the unclipped box); None where there is no plane, 1.0 when all is padding."""
+        """The share of the unclipped box that lies outside the image; None where there is no plane, 1.0 when all is padding.
+
+        0.0 where an axis is read whole, and where nothing is read.
+        """
         if self.unclipped is None:
             return None
         whole = math.prod(h - low for low, h in self.unclipped)
-        if whole == 0:
+        if whole == 0 or math.isinf(whole):
             return 0.0
-        return 0.0 if math.isinf(whole) else 1 - math.prod(self.size) / whole
+        return 1 - math.prod(max(min(h, n) - max(low, 0), 0) for (low, h), n in zip(self.unclipped, self.image, strict=True)) / whole
 
     def _repr_html_(self) -> str:
         from isopter.report.cards import region_card

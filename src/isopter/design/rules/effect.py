@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from isopter.design.findings import Finding, finding
-from isopter.design.padding import exposure
 from isopter.design.rules.size import plain
 from isopter.design.subject import Subject, pixels
 from isopter.erf.maps.field import EffectiveField
 from isopter.errors import UsageError
+from isopter.fields.exposure import mean_padding
 from isopter.fields.field import Field
 
 SMALL = 0.5
@@ -95,15 +95,15 @@ def padding(subject: Subject) -> Finding | None:
     **What to do.** Larger images, or smaller fields; reflecting padding, or none in the first layers. In tiled inference, discard the
     outputs whose share is high (see RF601).
 
-    **How it is computed.** The share of a unit's field that is padding is 1 - (pixels of its exact region) / (pixels of its field on the
-    plane); the finding is its mean over all units of the map the model ends in (of several, the one with the largest field). ResNet-50
-    at 224 pixels: 72 % for the central unit, since its 427 x 427 field holds the whole image and more. A *problem* from 50 %, a *note*
-    from 10 %, else nothing is said.
+    **How it is computed.** The share of a unit's field that is padding is the part of its box on the plane that lies outside the image; the
+    finding is its mean over all units of the map the model ends in (of several, the one with the largest field). ResNet-50 at 224 pixels:
+    72 % for the central unit, since its 427 x 427 field holds the whole image and more. A *problem* from 50 %, a *note* from 10 %, else
+    nothing is said.
 
     Source: Alsallakh et al. 2021, Mind the Pad; the definition is isopter's own.
     """
     for op in subject.widest_heads():
-        mean = exposure(subject.field(op))
+        mean = mean_padding(subject.field(op))
         if mean is not None and mean >= WORTH_SAYING:
             name = subject.name(op)
             message = f"On average {mean:.0%} of the field of a unit of {name} lies in padding."
