@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -81,6 +80,7 @@ def effective(
     from isopter.erf.torch.plan import Planner
     from isopter.erf.torch.processes import processes
     from isopter.erf.torch.run import Run
+    from isopter.erf.torch.theory import theory
 
     analysis = analyze(model, size, training=training)
     wanted = chosen(analysis, layers)
@@ -89,8 +89,7 @@ def effective(
     lead = size[: space_axes(size)[0]]
     live = Live(model, size, target=target, seed=seed, training=training, dtype=dtype, device=device)
     with live.open():
-        planner = Planner(live, lead, unit, data is None, crop, functools.cache(lambda shape: analyze(model, shape, training=training)))
-        courses = [planner.course(layer) for layer in wanted]
+        courses = Planner(live, lead, unit, data is None, crop, theory(model, wanted, training)).courses(wanted)
         run = Run(live, group(courses), feed, lead, statistic, count, processes(live.device), batch)
         with progress_bar("effective field", count, progress if run.processes.rank == 0 else False) as tell:
             sums = run.until(until, tell)

@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,10 @@ Follow = Callable[[nn.Module, Recorder, Trace], contextlib.AbstractContextManage
 """Tells the recorder which module call is running, and the trace what left it."""
 
 
+class _Enough(BaseException):
+    """All that was wanted has been recorded; no model's ``except Exception`` holds it up."""
+
+
 def capture(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -34,11 +38,13 @@ def capture(
     training: bool = False,
     follow: Follow | None = None,
     listener: type[Recorder] = Recorder,
+    upto: Collection[str] = (),
 ) -> Graph:
     """Record `model` on `inputs`, by the names of its arguments (see `name_inputs`).
 
-    `follow` tells which module call is running, where module hooks cannot; `listener` is what records. Tensors in `inputs` only
-    lend shape and dtype, unless the model's control flow asks for values. Raises CaptureError with the model's own words if it fails.
+    `follow` tells which module call is running, where module hooks cannot; `listener` is what records. With `upto` the recording ends
+    when all these module calls have returned: what they made are its outputs. Tensors in `inputs` only lend shape and dtype, unless the
+    model's control flow asks for values. Raises CaptureError with the model's own words if it fails.
     """
     with alone() as here, settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -48,7 +54,7 @@ def capture(
             with settings(), untouched(model, training) as known, contextlib.ExitStack() as also:
                 if subject is not model:
                     known = also.enter_context(untouched(subject, training))
-                return _record(subject, inputs, follow, listener, here, known, *how)
+                return _record(subject, inputs, follow, listener, upto, here, known, *how)
 
         try:
             if listener.measures:
@@ -129,6 +135,7 @@ def _record(
     inputs: Mapping[str, Any],
     follow: Follow | None,
     listener: type[Recorder],
+    upto: Collection[str],
     here: Callable[[], bool],
     known: Sequence[Tensor],
     made_up: Sequence[Tensor] = (),
@@ -154,10 +161,13 @@ def _record(
             trace.inputs[label] = recorder.op_of(tensor) or 0
     args, kwargs = call_arguments(model, given)
     without_autocast = contextlib.nullcontext() if note else no_autocast(here)
-    paths = follow(model, recorder, trace) if follow else _module_paths(model, recorder, trace, here)
-    with paths, without_autocast, FunctionRecorder(recorder), recorder:
-        output = model(*args, **kwargs)
-    trace.outputs = _named_outputs(output, recorder)
+    paths = follow(model, recorder, trace) if follow else _module_paths(model, recorder, trace, upto, here)
+    try:
+        with paths, without_autocast, FunctionRecorder(recorder), recorder:
+            output = model(*args, **kwargs)
+        trace.outputs = _named_outputs(output, recorder)
+    except _Enough:
+        trace.outputs = {call: next(iter(made.values())) for call in upto if (made := trace.layers[call])}
     if note:
         recorder.issues[note] += 1
     if not trace.outputs:
@@ -205,9 +215,11 @@ def _named_outputs(output: Any, recorder: Recorder) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def _module_paths(model: nn.Module, recorder: Recorder, trace: Trace, here: Callable[[], bool]) -> Iterator[None]:
-    """Follow which module call is running. Global hooks, so that the model's own hooks stay as they are; `here` tells whether a
-    call is of this run, and not of another thread, or of a run inside a hook."""
+def _module_paths(
+    model: nn.Module, recorder: Recorder, trace: Trace, upto: Collection[str], here: Callable[[], bool]
+) -> Iterator[None]:
+    """Follow which module call is running, and end the run with the last of `upto`. Global hooks, so that the model's own hooks stay as
+    they are; `here` tells whether a call is of this run, and not of another thread, or of a run inside a hook."""
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
     calls: Counter[str] = Counter()
 
@@ -221,6 +233,8 @@ def _module_paths(model: nn.Module, recorder: Recorder, trace: Trace, here: Call
         if id(module) in names and here():
             made = [recorder.op_of(t) for t in tensors_in(output)]
             trace.layers[recorder.path.pop()] = {at: op for at, op in enumerate(made) if op is not None}
+            if upto and recorder.path[1:] and trace.layers.keys() >= set(upto):
+                raise _Enough
 
     hooks = (
         nn.modules.module.register_module_forward_pre_hook(enter),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -11,13 +12,17 @@ import torch
 from torch import Tensor
 
 from isopter.erf.canvas import Box, Place
-from isopter.erf.torch.asks import NotSeparable
 from isopter.erf.torch.live import Live
 from isopter.erf.torch.plan import Course
 from isopter.erf.torch.trial import ask
 from isopter.errors import UsageError
 
-Maps = dict[str, npt.NDArray[np.float64]]
+Maps = dict[int, npt.NDArray[np.float64]]
+"""Maps by the number of the sample."""
+
+REDUCED = 2**18
+"""How many numbers of a gradient are made a map at once."""
+
 Statistic = Literal["energy", "abs", "relu"]
 
 
@@ -29,39 +34,42 @@ def group(courses: Sequence[Course]) -> list[tuple[Course, ...]]:
     return [tuple(members) for members in found.values()]
 
 
-def measure(live: Live, courses: Sequence[Course], inputs: Mapping[int, Tensor], statistic: Statistic) -> dict[int, Maps]:
-    """The maps of every sample: rows of `inputs` by number, all on the courses' one canvas. Raises NotSeparable if they meet."""
+def gradients(live: Live, courses: Sequence[Course], inputs: Mapping[int, Tensor]) -> list[Tensor]:
+    """Per course the gradient by the samples, which are rows by number, all on the courses' one canvas. NotSeparable if they meet."""
     numbers = tuple(inputs)
-    places = {course.layer.name: course.at(numbers[0], live.seed) for course in courses}
-    asks = [ask(course.layer, places[course.layer.name]) for course in courses]
-    batch = torch.cat(list(inputs.values())) if len(inputs) > 1 else inputs[numbers[0]]
-    found: dict[int, Maps] = {number: {} for number in numbers}
-    for wanted, gradient in zip(asks, live.gradients(batch, asks, numbers), strict=True):
-        for row, number in enumerate(numbers):
-            one = gradient[row : row + 1] if len(numbers) > 1 else gradient
-            values = reduced(one, places[wanted.layer], statistic)
+    asks = [ask(course.layer, course.at(numbers[0], live.seed)) for course in courses]
+    return live.gradients(torch.cat(list(inputs.values())) if len(inputs) > 1 else inputs[numbers[0]], asks, numbers)
+
+
+def same(together: Sequence[Tensor], alone: Sequence[Tensor]) -> bool:
+    """Whether the last sample of a batch has the gradients that it has alone."""
+    pairs = [(many[-1:], one) for many, one in zip(together, alone, strict=True)]
+    return all(bool((last - one).norm() <= 0.02 * one.norm()) for last, one in pairs)
+
+
+def maps(courses: Sequence[Course], found: Sequence[Tensor], numbers: Sequence[int], seed: int, statistic: Statistic) -> dict[str, Maps]:
+    """By layer, the map of every sample, from their gradients. Raises UsageError for one that is not finite."""
+    made: dict[str, Maps] = {}
+    for course, gradient in zip(courses, found, strict=True):
+        name, place = course.layer.name, course.at(numbers[0], seed)
+        rows = gradient if len(numbers) > 1 else gradient[None]
+        made[name] = dict(zip(numbers, itertools.chain(*(reduced(part, place, statistic) for part in rows.split(_apart(rows)))), strict=True))
+        for number, values in made[name].items():
             if not np.isfinite(values).all():
                 raise UsageError(
-                    f"The gradient of {wanted.layer} by sample {number} is not finite. Look at that input, or measure with dtype='float64'."
+                    f"The gradient of {name} by sample {number} is not finite. Look at that input, or measure with dtype='float64'."
                 )
-            found[number][wanted.layer] = values
-    return found
+    return made
 
 
-def separable(live: Live, courses: Sequence[Course], inputs: Mapping[int, Tensor]) -> bool:
-    """Whether the last sample of a batch gives the same map as when it is alone."""
-    number = list(inputs)[-1]
-    try:
-        together = measure(live, courses, inputs, "abs")[number]
-    except NotSeparable:
-        return False
-    alone = measure(live, courses, {number: inputs[number]}, "abs")[number]
-    return all(np.linalg.norm(together[k] - alone[k]) <= 0.02 * np.linalg.norm(alone[k]) for k in alone)
+def _apart(rows: Tensor) -> int:
+    """How many rows to reduce at once: copies in double precision should be small."""
+    return max(1, REDUCED * len(rows) // max(rows.numel(), 1))
 
 
-def reduced(gradient: Tensor, place: Place, statistic: Statistic) -> npt.NDArray[np.float64]:
-    """One sample's map: the statistic of its gradient summed over all axes that are not space, within the place's box."""
-    values = gradient[place.index].detach().cpu().double()
+def reduced(gradients: Tensor, place: Place, statistic: Statistic) -> npt.NDArray[np.float64]:
+    """The maps of samples, a row each: the statistic of the gradient summed over all axes that are not space, within the place's box."""
+    values = gradients[place.index].detach().cpu().double()
     match statistic:
         case "energy":
             values = values.square()
@@ -69,5 +77,5 @@ def reduced(gradient: Tensor, place: Place, statistic: Statistic) -> npt.NDArray
             values = values.abs()
         case "relu":
             values = values.clamp(min=0)
-    others = list(range(values.dim() - len(place.box)))
+    others = list(range(1, values.dim() - len(place.box)))
     return (values.sum(dim=others) if others else values).numpy()

@@ -45,7 +45,9 @@ class Live:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """The model in the mode asked for, its weights without gradients; afterwards it is as it was."""
-        with alone() as self._here, untouched(self.original), untouched(self.model, self.training) as tensors:
+        copied = self.model is not self.original
+        first = untouched(self.original) if copied else contextlib.nullcontext()  # a copy may share what closures hold
+        with alone() as self._here, first, untouched(self.model, self.training) as tensors:
             for tensor in tensors:
                 if tensor.is_leaf and tensor.requires_grad:
                     tensor.requires_grad_(False)  # so that nothing is kept that only their gradients need

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
 
-from isopter.analysis import Analysis
+from torch import Tensor
+
 from isopter.erf import canvas
 from isopter.erf.canvas import Place, Slack
 from isopter.erf.layers import Layer
 from isopter.erf.torch.asks import generator
 from isopter.erf.torch.live import Live
-from isopter.erf.torch.trial import noticed
+from isopter.erf.torch.theory import Theory
+from isopter.erf.torch.trial import Trial, tried
 from isopter.errors import CaptureError, GraphError
 
 LARGEST = 4e9
@@ -25,7 +27,8 @@ LARGEST = 4e9
 class Course:
     """How one layer is measured: `place` is its unit's, the middle one's where `wander` lists, per axis, the units to draw from.
 
-    `slack`: that of a canvas cut to the field, None for the whole image; `beyond`: the canvas may lie outside the image.
+    `slack`: that of a canvas cut to the field, None for the whole image; `beyond`: the canvas may lie outside the image. `first`: the
+    gradient by sample 0, if the canvas was tried on it.
     """
 
     layer: Layer
@@ -34,6 +37,7 @@ class Course:
     slack: Slack | None = None
     beyond: bool = False
     notes: tuple[str, ...] = ()
+    first: Tensor | None = None
 
     def at(self, number: int, seed: int) -> Place:
         """Where sample `number` is measured."""
@@ -49,14 +53,18 @@ class Course:
 @dataclass(frozen=True, eq=False)
 class Planner:
     """What all layers of a measurement share. `lead`: the input's axes before space; `noise`: the input is noise, not data;
-    `theory`: the analysis for an input of another size."""
+    `theory`: the fields for an input of another size."""
 
     live: Live
     lead: tuple[int, ...]
     unit: object
     noise: bool
     crop: bool
-    theory: Callable[[tuple[int, ...]], Analysis]
+    theory: Theory
+
+    def courses(self, layers: Sequence[Layer]) -> list[Course]:
+        """One for each layer."""
+        return [self.course(layer) for layer in layers]
 
     def course(self, layer: Layer) -> Course:
         """The layer's unit on the smallest canvas where its gradient is what it is in the whole image."""
@@ -70,31 +78,32 @@ class Planner:
                 place = canvas.cut(field, unit, beyond=self.noise, slack=slack)
                 if place.canvas == canvas.image(field):
                     break
-                why = self._wrong(layer, place)
-                if not why:
-                    return Course(layer, place, canvas.interior(field) if wanders and not self.noise else None, slack, self.noise)
+                trial = self._tried(layer, place)
+                if not (why := trial.why):
+                    wander = canvas.interior(field) if wanders and not self.noise else None
+                    return Course(layer, place, wander, slack, self.noise, first=trial.first)
         place, note = canvas.whole(field, unit), (f"Ran on the whole image: {why.rstrip('.')}.",) if why else ()
         if wanders:
             return Course(layer, replace(place, box=canvas.reach(field, unit)), canvas.interior(field), notes=note)
         return Course(layer, place, notes=note)
 
-    def _wrong(self, layer: Layer, place: Place) -> str:
-        """Why the canvas will not do, or ""."""
+    def _tried(self, layer: Layer, place: Place) -> Trial:
+        """Whether the canvas will do."""
         kept, most = canvas.bytes_kept(layer.field, place.size), self._most()
         if self.noise and kept > max(most, canvas.bytes_kept(layer.field, layer.field.input_shape)):
             size = " x ".join(map(str, place.size))
-            return f"all of the field is an input of {size}, which takes about {kept / 1e9:.0f} GB (give that input_size to insist)"
+            return Trial(f"all of the field is an input of {size}, which takes about {kept / 1e9:.0f} GB (give that input_size to insist)")
         moved = self._moved(layer, place)
-        return moved or noticed(self.live, layer, place, self.lead, beyond=self.noise, draws=3 if moved is None else 1)
+        return Trial(moved) if moved else tried(self.live, layer, place, self.lead, noise=self.noise, draws=3 if moved is None else 1)
 
     def _moved(self, layer: Layer, place: Place) -> str | None:
         """What the theory of the canvas's size has to say, see `canvas.moved`; None where there is none.
 
-        There is none if the model's head takes no other size, or if it takes positions that are not there: a recording without
-        values does not notice those before its fields are worked out.
+        There is none if the model takes no other size, or if it takes positions that are not there: a recording without values does
+        not notice those before its fields are worked out.
         """
         try:
-            return canvas.moved(self.theory((*self.lead, *place.size))[layer.name], layer.field, place)
+            return canvas.moved(self.theory(layer, (*self.lead, *place.size)), layer.field, place)
         except (CaptureError, GraphError, LookupError, ArithmeticError):
             return None
 

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from isopter.erf.canvas import bytes_kept, whole
-from isopter.erf.data.samples import Samples, samples
+from isopter.erf.data.samples import Samples
 from isopter.erf.maps.measured import Sums
-from isopter.erf.torch.groups import Statistic, measure, separable
+from isopter.erf.torch.asks import NotSeparable
+from isopter.erf.torch.groups import Statistic, gradients, maps, same
 from isopter.erf.torch.live import Live
 from isopter.erf.torch.plan import Course
 from isopter.erf.torch.processes import Processes
+from isopter.erf.torch.trial import drawn
 from isopter.errors import IsopterError
 
 FIRST_LOOK = 8
@@ -41,6 +43,8 @@ class Run:
     processes: Processes
     batch: int | None = None
     sums: dict[str, Sums] = field(default_factory=dict)
+    apart: set[int] = field(default_factory=set)
+    """Groups whose samples were seen to stay apart in a batch."""
 
     def until(self, error: float | None, tell: Callable[[int], None]) -> Mapping[str, Sums]:
         """Measure `count` samples, or until the relative error of every layer is at most `error`; the sums of all processes."""
@@ -73,23 +77,53 @@ class Run:
     def _add(self, chunk: Mapping[int, Tensor | None], rows: list[int]) -> None:
         """One chunk of samples through every group, each in batches of as many rows as it takes."""
         for k, group in enumerate(self.groups):
-            left = list(chunk)
+            left = self._first(k, chunk, rows)
             while left:
-                inputs = {number: self._input(group[0], number, chunk[number]) for number in left[: rows[k]]}
-                if len(inputs) > 1 and not self.sums[group[0].layer.name].count and not separable(self.live, group, inputs):
-                    rows[k] = 1
-                    continue
-                for number, maps in measure(self.live, group, inputs, self.statistic).items():
-                    for name, values in maps.items():
-                        self.sums[name].add(number, values)
-                del left[: len(inputs)]
+                numbers, left = left[: rows[k]], left[rows[k] :]
+                self._keep(group, numbers, self._gradients(group, chunk, numbers))
+
+    def _first(self, k: int, chunk: Mapping[int, Tensor | None], rows: list[int]) -> list[int]:
+        """What is left of a chunk when it is known how many rows the group takes: one sample alone is held against the last of a batch.
+
+        Where the canvas was tried on sample 0 that is the one, and no pass is made twice.
+        """
+        group, left = self.groups[k], list(chunk)
+        known = [course.first for course in group if course.first is not None]
+        alone = known if len(known) == len(group) and 0 in chunk else None
+        several = rows[k] > 1 and len(left) > 1 and k not in self.apart
+        if alone is None and not several:
+            return left
+        number = left[min(rows[k], len(left)) - 1] if alone is None else 0
+        left.remove(number)
+        if alone is None:
+            alone = self._gradients(group, chunk, [number])
+        if several:
+            numbers = [*left[: rows[k] - 1], number]
+            try:
+                together = self._gradients(group, chunk, numbers)
+            except NotSeparable:
+                together = None
+            if together is not None and same(together, alone):
+                self.apart.add(k)
+                self._keep(group, numbers, together)
+                return left[len(numbers) - 1 :]
+            rows[k] = 1
+        self._keep(group, [number], alone)
+        return left
+
+    def _gradients(self, group: Sequence[Course], chunk: Mapping[int, Tensor | None], numbers: Sequence[int]) -> list[Tensor]:
+        return gradients(self.live, group, {number: self._input(group[0], number, chunk[number]) for number in numbers})
+
+    def _keep(self, group: Sequence[Course], numbers: Sequence[int], found: Sequence[Tensor]) -> None:
+        for name, made in maps(group, found, numbers, self.live.seed, self.statistic).items():
+            for number, values in made.items():
+                self.sums[name].add(number, values)
 
     def _input(self, course: Course, number: int, sample: Tensor | None) -> Tensor:
         """The sample on the canvas of the course: a part of it, or noise of that size."""
         place = course.at(number, self.live.seed)
         if sample is None:
-            ((_, noise),) = samples(None, (*self.lead, *place.size), seed=self.live.seed, count=self.count).take([number])
-            return noise
+            return drawn(self.live.seed, number, (*self.lead, *place.size))
         return sample[replace(whole(course.layer.field, place.unit), box=place.canvas).index]
 
     def _rows(self, group: Sequence[Course]) -> int:
