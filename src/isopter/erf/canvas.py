@@ -140,9 +140,9 @@ def inside(box: Box, field: Field) -> Box:
 
 def reach(field: Field, unit: tuple[int, ...]) -> Box:
     """The unit's box on the plane where that is bounded, else what it reads of the image."""
-    region = field.region(unit)
-    box = region.unclipped
+    box = field._unclipped(field.checked(unit))  # the regions of all units are not needed for it
     if box is None or any(math.isinf(n) for n in itertools.chain(*box)):
+        region = field.region(unit)
         return tuple(zip(region.lo, region.hi, strict=True))
     return tuple((int(lo), int(hi)) for lo, hi in box)
 

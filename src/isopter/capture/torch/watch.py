@@ -22,12 +22,14 @@ def watch(model: nn.Module, wanted: Collection[str], visit: Visit, here: Callabl
     The hooks are global, so that the model's own stay as they are; `here` tells whether a call is of this run.
     """
     names = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
+    heard = {part for call in wanted for part in (call, call.rpartition("#")[0])}
+    names = {module: name for module, name in names.items() if name in heard}  # all other calls should cost next to nothing
     calls: Counter[str] = Counter()
     path: list[str] = []
 
     def enter(module: nn.Module, args: Any) -> None:
-        name = names.get(id(module)) if here() else None
-        if name is not None:
+        name = names.get(id(module))
+        if name is not None and here():
             calls[name] += 1
             path.append(name if calls[name] == 1 else f"{name}#{calls[name]}")
 

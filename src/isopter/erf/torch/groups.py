@@ -53,7 +53,8 @@ def maps(courses: Sequence[Course], found: Sequence[Tensor], numbers: Sequence[i
     for course, gradient in zip(courses, found, strict=True):
         name, place = course.layer.name, course.at(numbers[0], seed)
         rows = gradient if len(numbers) > 1 else gradient[None]
-        made[name] = dict(zip(numbers, itertools.chain(*(reduced(part, place, statistic) for part in rows.split(_apart(rows)))), strict=True))
+        parts = rows.split(_apart(rows))
+        made[name] = dict(zip(numbers, itertools.chain(*(reduced(part, place, statistic) for part in parts)), strict=True))
         for number, values in made[name].items():
             if not np.isfinite(values).all():
                 raise UsageError(

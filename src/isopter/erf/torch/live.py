@@ -39,6 +39,8 @@ class Live:
             self.model, self.dtype, self.device = ready(model, shape, dtype, device)
         self.bypassed: set[str] = set()
         """Layers whose gradient is of the values before their activation."""
+        self._elsewhere = False
+        """Whether the model asks for devices that are not there."""
         self._here: Callable[[], bool] = lambda: True
         self._rest: Rest | None = None
 
@@ -62,7 +64,17 @@ class Live:
 
         Raises UsageError where a layer has no gradient, NotSeparable where samples meet, CaptureError where the model fails.
         """
-        return patiently(lambda: self._gradients(batch, asks, numbers))
+        try:
+            return patiently(lambda: self._gradients(batch, asks, numbers))
+        except CaptureError:
+            if self._elsewhere:
+                raise
+            self._elsewhere = True  # what that needs listens to every call, which is not for nothing
+        try:
+            return self._gradients(batch, asks, numbers)
+        except CaptureError:
+            self._elsewhere = False
+            raise
 
     def _gradients(self, batch: Tensor, asks: Sequence[Ask], numbers: Sequence[int]) -> list[Tensor]:
         assert self._rest is not None, "gradients() outside of open()"
@@ -74,7 +86,7 @@ class Live:
             self._rest.put_back()
             self._draw_from(numbers[0])
             leaf = batch.detach().to(self.device, self.dtype, copy=True).requires_grad_()
-            with OnThisMachine(), double:
+            with OnThisMachine() if self._elsewhere else contextlib.nullcontext(), double:
                 picked = self._forward(leaf, asks, len(numbers))
                 return [gradient(leaf, ask, picked[ask.layer], self.target, self.seed, numbers, keep=ask is not asks[-1]) for ask in asks]
 

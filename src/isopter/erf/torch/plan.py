@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import torch
-
 from torch import Tensor
 
 from isopter.erf import canvas
@@ -69,7 +68,7 @@ class Planner:
     def course(self, layer: Layer) -> Course:
         """The layer's unit on the smallest canvas where its gradient is what it is in the whole image."""
         field = layer.field
-        unit = canvas.middle(field) if self.unit in ("center", "interior") else field.region(self.unit).unit  # type: ignore[arg-type]
+        unit = canvas.middle(field) if self.unit in ("center", "interior") else field.checked(self.unit)  # type: ignore[arg-type]
         wanders = self.unit == "interior"
         why = ""
         if self.crop and canvas.can_be_cut(field):

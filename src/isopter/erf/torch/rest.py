@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import operator
 
 import torch
 from torch import Tensor, nn
@@ -18,25 +18,25 @@ class Rest:
 
     def __init__(self, model: nn.Module) -> None:
         owned = Belongings(model)
-        self._tensors = [(t, t.detach().clone()) for t in owned.tensors if not isinstance(t, nn.Parameter) and _own_memory(t)]
-        self._attributes = [(m, dict(vars(m)), _state(vars(m))) for m in owned.modules]
+        kept = [(t, t.detach().clone()) for t in owned.tensors if not isinstance(t, nn.Parameter) and _own_memory(t)]
+        self._plain = [pair for pair in kept if type(pair[0]) is Tensor]
+        self._others = [pair for pair in kept if type(pair[0]) is not Tensor]
+        self._attributes = [(m, dict(vars(m))) for m in owned.modules]
 
     def put_back(self) -> None:
         """Undo all writes since."""
         with torch.no_grad():
-            for tensor, values in self._tensors:
+            if self._plain:
+                torch._foreach_copy_([t for t, _ in self._plain], [values for _, values in self._plain])
+            for tensor, values in self._others:
                 tensor.copy_(values)
-        for module, before, state in self._attributes:
-            if _state(vars(module)) != state:
-                vars(module).clear()
-                vars(module).update(before)
+        for module, before in self._attributes:
+            now = vars(module)
+            if not (len(now) == len(before) and all(map(operator.is_, now.values(), before.values())) and list(now) == list(before)):
+                now.clear()
+                now.update(before)
 
 
 def _own_memory(tensor: Tensor) -> bool:
     """Whether each number has a place of its own: an expanded tensor cannot be written to."""
     return tensor.layout is torch.strided and all(step for step, n in zip(tensor.stride(), tensor.shape, strict=True) if n > 1)
-
-
-def _state(attributes: dict[str, Any]) -> tuple[list[str], list[int]]:
-    """Names and identities; what is put back stays alive, so that no identity is used again."""
-    return list(attributes), list(map(id, attributes.values()))
