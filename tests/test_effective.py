@@ -20,9 +20,11 @@ from torch import Tensor, nn
 
 import isopter as ip
 from isopter.erf import canvas
+from isopter.erf.layers import chosen
 from isopter.erf.maps.measured import Sums
 from isopter.erf.torch import processes
 from isopter.erf.torch.asks import signs
+from isopter.erf.torch.theory import theory
 from networks import random_network
 from untouched import left_as_it_was
 
@@ -259,6 +261,58 @@ def test_a_maximum_may_hide_that_other_pixels_are_read() -> None:
     assert found.map.shape == (18,) and any("the unit reads other pixels" in note for note in found.notes)
 
 
+def test_a_canvas_is_tried_on_a_unit_that_is_open() -> None:
+    """With half of the seeds the unit is not positive on the first draw: a gradient of zero tells nothing of what depends on the place."""
+
+    def scaled(self: Any, y: Tensor) -> Tensor:
+        return y * torch.linspace(1, 5, y.shape[-1] + 1, dtype=y.dtype)[:-1]
+
+    net = settled(Tuned(lambda m, x: m.end(m.conv(x)), conv=nn.Conv2d(1, 1, 3, bias=False), end=Tuned(scaled)))
+    for seed in range(8):
+        found = ip.effective(net, "end", (1, 1, 20, 20), samples=8, seed=seed, target="positive")["end"]
+        assert found.map.shape == (20, 20) and any("Ran on the whole image" in note for note in found.notes)
+
+
+def test_the_head_does_not_keep_the_layer_from_being_cut() -> None:
+    """A head that takes one size only is not run for the theory of the canvas, which is known up to the layer."""
+    net = Tuned(lambda m, x: m.head(m.conv(x).flatten(1)), conv=nn.Conv2d(3, 2, 3), head=nn.Linear(2 * 18 * 18, 3))
+    layer = chosen(ip.analyze(net, (1, 3, 20, 20)), "conv")[0]
+    there = theory(net, [layer], False)(layer, (1, 3, 5, 7))
+    assert there.units == (3, 5) and there.size == layer.field.size and len(there.walks.graph.ops) == 2
+    assert ip.effective(net, "conv", (1, 3, 20, 20), samples=2)["conv"].map.shape == (3, 3)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_no_pass_is_made_for_nothing(batch: int) -> None:
+    """Nine samples on the canvas and one on a larger one; in batches one sample runs alone besides."""
+    net, seen = Tuned(lambda m, x: m.conv(x), conv=nn.Conv2d(3, 2, 3)), list[tuple[int, ...]]()
+    note = lambda m, given: seen.append(tuple(given[0].shape)) if given[0].requires_grad else None  # noqa: E731
+    net.conv.register_forward_pre_hook(note)  # type: ignore[operator, union-attr]
+    ip.effective(net, "conv", (1, 3, 20, 20), samples=9, batch=batch)
+    assert sorted(rows for rows, *_, n in seen if n == 3) == ([1] * 9 if batch == 1 else [1, 1, 4, 4])
+    assert [rows for rows, *_, n in seen if n != 3] == [1]
+
+
+def test_chance_by_row_is_not_batched() -> None:
+    """Dropout that is always on is drawn by the sample, whatever the batch."""
+    net = settled(Tuned(lambda m, x: m.conv(torch.nn.functional.dropout(x.mean((2, 3), keepdim=True) + x, 0.5)), conv=nn.Conv2d(3, 2, 3)))
+    one, four = (ip.effective(net, "conv", (1, 3, 12, 12), samples=6, dtype="float64", batch=b) for b in (1, 4))
+    assert close(one["conv"].map, four["conv"].map)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="what happens where there is no GPU")
+def test_a_model_that_asks_for_a_gpu_runs_on_this_machine() -> None:
+    """Also one that hooks into gradients that nobody computes."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        self.conv.weight.register_hook(lambda gradient: gradient)
+        return self.conv(x.cuda()) + torch.zeros(1, device="cuda")  # type: ignore[no-any-return]
+
+    plain, bound = (settled(Tuned(run, conv=nn.Conv2d(3, 2, 3))) for run in (lambda m, x: m.conv(x), forward))
+    maps = [ip.effective(net, "conv", (1, 3, 12, 12), samples=4)["conv"].map for net in (plain, bound)]
+    assert close(*maps)
+
+
 def test_a_field_too_large_for_memory_is_clipped() -> None:
     """Noise under the whole of a huge field would take more than there is: the image runs, and the result says so."""
     net = nn.Sequential(*[nn.Conv2d(3, 64, 3, stride=2) if k == 0 else nn.Conv2d(64, 64, 3, dilation=1000, padding=1000) for k in range(4)])
@@ -474,6 +528,17 @@ def test_layers_by_name_glob_and_module() -> None:
     assert {name: f.size for name, f in found.items()} == {
         "conv": (3, 3), "conv#2": (5, 5), "pair": (5, 5), "pair:1": (7, 7), "pair.deep": (7, 7),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", ["2", "_orig_mod.2", ["_orig_mod.0", "2"], None])
+def test_a_compiled_model_is_the_module_inside(layers: Any) -> None:
+    """Its layers have the names that the user gave them; those that torch.compile made of them are understood."""
+    net = convs()
+    found = ip.effective(torch.compile(net), layers, (1, 3, 16, 16), samples=3)
+    assert set(found) <= {"0", "2"} and found.name == "Sequential"
+    assert close(found["2"].map, ip.effective(net, "2", (1, 3, 16, 16), samples=3)["2"].map)
+    with pytest.raises(ip.UsageError, match="layers is empty"):
+        ip.effective(torch.compile(net), [], (1, 3, 16, 16))
 
 
 def test_the_default_is_the_last_map() -> None:

@@ -27,6 +27,10 @@ class LayerNotFound(UsageError, KeyError):
         return str(self.args[0])
 
 
+class DeadUnits(UsageError):
+    """No gradient but zero reached the input: the arguments may be right, and the units closed."""
+
+
 class CaptureError(IsopterError, RuntimeError):
     """The model could not be loaded, or raised while it was being recorded."""
 

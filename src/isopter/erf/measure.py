@@ -13,7 +13,7 @@ from isopter.erf.layers import chosen
 from isopter.erf.maps.measured import Measured
 from isopter.erf.progress import Progress, progress_bar
 from isopter.erf.result import Effective
-from isopter.errors import UsageError
+from isopter.errors import DeadUnits, UsageError
 from isopter.fields.plan import space_axes
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def effective(
     """The effective field of layers of `model`, measured: the mean over inputs of a unit's squared gradient by every input pixel.
 
     `model`: a `torch.nn.Module`; it runs as it is, with its weights, and is left as it was found. `layers`: names, globs or module
-    objects whose output to measure; default the last that is still a map, neither pooled to one unit nor flattened. `input_size`: of
-    the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``.
+    objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
+    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``.
 
     `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.samples`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every
@@ -79,9 +79,11 @@ def effective(
     from isopter.erf.torch.live import Live
     from isopter.erf.torch.plan import Planner
     from isopter.erf.torch.processes import processes
+    from isopter.erf.torch.ready import uncompiled
     from isopter.erf.torch.run import Run
     from isopter.erf.torch.theory import theory
 
+    model, layers = uncompiled(model, layers)
     analysis = analyze(model, size, training=training)
     wanted = chosen(analysis, layers)
     feed = None if data is None else numbered(data, size, seed=seed, count=samples, transform=transform)
@@ -123,7 +125,7 @@ def _measured(course: Course, sums: Sums, statistic: Statistic, seed: int, bypas
 def _warn(sums: Mapping[str, Sums]) -> None:
     dead = [name for name, own in sums.items() if not own.mean().any()]
     if len(dead) == len(sums):
-        raise UsageError(
+        raise DeadUnits(
             f"No gradient but zero reached the input from {', '.join(dead[:4])} in {next(iter(sums.values())).count} samples: the unit is "
             "closed, or its weights are zero. Use target='random', more samples, another unit, or real data."
         )

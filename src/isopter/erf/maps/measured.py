@@ -77,7 +77,7 @@ class Sums:
         return self._sums.sum(axis=0) / self.count if self.count else np.full(self.shape, math.nan)
 
     def stderr(self) -> Floats:
-        """Standard error of the mean per pixel, from the spread of the samples; nan below two."""
+        """Standard error of the mean per pixel, from the spread of the samples alone; nan below two."""
         if self.count < 2:
             return np.full(self.shape, math.nan)
         square, mean = self._squares / self.count, self.mean()
@@ -87,6 +87,21 @@ class Sums:
     def relative_error(self) -> float:
         """Norm of `stderr` over norm of `mean`: falls as 1 / sqrt(count); inf below two samples or where the mean is 0."""
         return _relative(self.stderr(), self.mean()) if self.count > 1 else math.inf
+
+    def widening(self) -> float:
+        """By what to multiply `stderr` so that two of it hold the truth as often as two errors of a normal estimate do, in 95.4 % of cases.
+
+        Squared gradients are skewed. Where the few large ones are missing among the samples, their mean and their spread both come out
+        too small, and two plain errors of 64 samples hold in 86 to 92 % of cases. To second order (the Edgeworth expansion of Student's
+        t: Hall 1992, "The Bootstrap and Edgeworth Expansion", section 2.6) an interval of two errors is too short by
+        5 / 4 + 7 / 6 skewness^2 - kurtosis / 12, over the number of samples n. Those of n samples are far too small where tails are heavy,
+        so both are taken from c, the coefficient of variation of all pixels together: 3 c and 15 c^2, as of an inverse Gaussian.
+        (Four small networks, plain, strided, with max pooling, and 1-D dilated: 2.7 to 3.1 c and 12 to 17 c^2, in the median over pixels,
+        of 24,000 samples.) As c^2 / n is the square of `relative_error`, this is 1 + 1.25 / n + 9.25 `relative_error`^2. In those
+        networks two such errors hold the truth in 93.4 to 95.5 % of cases at 8 to 256 samples, in 78 to 86 % at two.
+        """
+        error = self.relative_error()
+        return 1 + 1.25 / self.count + 9.25 * error**2 if math.isfinite(error) else 1.0
 
     def group_counts(self) -> list[int]:
         """Samples per group, of the groups that have any."""
@@ -119,8 +134,8 @@ class Measured(EffectiveField):
     """An effective field measured on samples, given as their `Sums`; its map is their mean, the root of it if the statistic is "rms".
 
     Every metric is an `Estimate`: a float with its standard error, found by leaving out one group of samples at a time (nan below two
-    samples). `clipped`: the theoretical field does not lie inside the canvas the model ran on, so the map is cut off. `seed`:
-    of the random numbers. `notes`: what else the reader should know.
+    samples); every pixel has one in `stderr`. `clipped`: the theoretical field does not lie inside the canvas the model ran on, so the
+    map is cut off. `seed`: of the random numbers. `notes`: what else the reader should know.
     """
 
     map: Floats = field(init=False)
@@ -146,15 +161,22 @@ class Measured(EffectiveField):
 
     @cached_property
     def stderr(self) -> Floats:
-        """Standard error of the map per pixel; nan below two samples."""
-        if self.statistic == "rms":
-            return jackknife(self.map, [np.sqrt(mean) for mean in self.sums.left_out()], self.sums.group_counts())
-        return self.sums.stderr()
+        """Standard error of the map per pixel, for error bars: the plain one, widened (see `Sums.widening`) so that two of it hold the
+        truth in 93 to 96 % of cases though squared gradients are skewed (of "rms" in 95 to 98 %); nan below two samples.
+        """
+        return self._plain * self.sums.widening()
+
+    @cached_property
+    def _plain(self) -> Floats:
+        """Standard error per pixel as the samples have it; of a root half as large relatively (to first order) as of its square."""
+        error = self.sums.stderr()
+        return np.divide(error, 2 * self.map, out=0 * error, where=self.map > 0) if self.statistic == "rms" else error
 
     @cached_property
     def relative_error(self) -> float:
-        """Norm of `stderr` over norm of the map; inf below two samples."""
-        return _relative(self.stderr, self.map) if self.samples > 1 else math.inf
+        """How far off the whole map is: norm of the plain standard errors (`stderr` before it is widened) over norm of the map; inf below
+        two samples. It falls as 1 / sqrt(samples)."""
+        return _relative(self._plain, self.map) if self.samples > 1 else math.inf
 
     def _of_mean(self, mean: Floats) -> Floats:
         return np.sqrt(mean) if self.statistic == "rms" else mean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +17,26 @@ from isopter.capture.torch.inputs import example_inputs
 from isopter.capture.torch.values import has_values
 from isopter.errors import UsageError
 
+PREFIX = "_orig_mod."
+
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def uncompiled(model: nn.Module, layers: Any) -> tuple[nn.Module, Any]:
+    """The module inside of one that `torch.compile` returned, and the layers by its names: nothing is compiled where gradients are taken.
+
+    Without it every name would begin with ``_orig_mod.``; names that do are understood.
+    """
+    compiled = sys.modules.get("torch._dynamo")
+    if compiled is None or not isinstance(model, compiled.OptimizedModule):
+        return model, layers
+    if isinstance(layers, Sequence) and not isinstance(layers, str):
+        return uncompiled(model._orig_mod, [_bare(key) for key in layers])
+    return uncompiled(model._orig_mod, _bare(layers))
+
+
+def _bare(key: Any) -> Any:
+    return key.removeprefix(PREFIX) if isinstance(key, str) else key
 
 
 def ready(model: nn.Module, shape: tuple[int, ...], dtype: Any, device: Any) -> tuple[nn.Module, torch.dtype, torch.device]:

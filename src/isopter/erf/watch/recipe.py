@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import sys
@@ -15,7 +16,7 @@ from isopter.capture.dispatch import check_size, is_torch
 from isopter.erf.layers import chosen
 from isopter.erf.measure import effective
 from isopter.erf.result import Effective
-from isopter.errors import UsageError
+from isopter.errors import DeadUnits, UsageError
 from isopter.fields.plan import space_axes
 
 if TYPE_CHECKING:
@@ -52,11 +53,8 @@ class Recipe:
         data = None if self.data is None else self.data[:1]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            try:
+            with contextlib.suppress(DeadUnits):
                 replace(self, samples=1, data=data).measure()
-            except UsageError as error:
-                if not is_dead(error):
-                    raise
 
 
 def recipe(model: Any, layers: Any, size: Sequence[int] | None, data: Any, samples: int, options: dict[str, Any]) -> Recipe:
@@ -90,11 +88,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
             model = model._orig_mod
         else:
             return model
-
-
-def is_dead(error: UsageError) -> bool:
-    """Whether a measurement failed because all gradients were zero: the arguments may be right, and the unit closed for now."""
-    return str(error).startswith("No gradient but zero")
 
 
 def _read(data: Any, shape: tuple[int, ...], samples: int, options: Mapping[str, Any]) -> list[Tensor] | None:
