@@ -128,8 +128,11 @@ def on(field: Field, unit: tuple[int, ...], canvas: Box) -> Place:
 
 
 def grown(field: Field, place: Place, *, beyond: bool) -> Place:
-    """The same unit on a canvas one step larger on one side and two on the other, so that it is elsewhere on it."""
-    larger = tuple((lo - t, hi + 2 * t) for (lo, hi), t in zip(place.canvas, steps(field), strict=True))
+    """The same unit on a canvas two steps larger on one side and one on the other, so that it is elsewhere on it.
+
+    Not one and two: a unit in three, with a margin of one on either side, would stay a third of the way along.
+    """
+    larger = tuple((lo - 2 * t, hi + t) for (lo, hi), t in zip(place.canvas, steps(field), strict=True))
     return on(field, place.unit, larger if beyond else inside(larger, field))
 
 
