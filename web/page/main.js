@@ -30,7 +30,13 @@ async function start() {
   state.follow(location.hash);
   addEventListener("hashchange", () => state.follow(location.hash));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  new ResizeObserver(redraw).observe(document.getElementById("stage"));
+  const stage = document.getElementById("stage");
+  let width = stage.clientWidth;
+  new ResizeObserver(() => {
+    if (stage.clientWidth === width) return; // only its height, which is what the panels themselves give it
+    width = stage.clientWidth;
+    redraw();
+  }).observe(stage);
   addEventListener("beforeprint", redraw);
   redraw();
   framed(state);

@@ -7,6 +7,7 @@ import { time } from "./stage/flow.js";
 
 export function numbers(node, state) {
   node.setAttribute("aria-label", "Numbers of the chosen unit");
+  let shown = "";
   state.watch((changed) => {
     if (!["a", "op", "unit", "show"].some((name) => changed.has(name))) return;
     const { op, view, net } = state;
@@ -28,6 +29,9 @@ export function numbers(node, state) {
       const [lo, hi] = region.unclipped?.[0] ?? [region.lo[0], region.hi[0]];
       facts.splice(4, 1, ["look-back", pixels(now - lo), "samples before its own"], ["look-ahead", pixels(hi - 1 - now), "samples after its own"]);
     }
-    put(node, facts.map(([name, text, title]) => el("div", { title }, el("dt", {}, name), el("dd", {}, text))));
+    const frame = facts.map(([name, , title]) => name + title).join();
+    if (frame !== shown) put(node, facts.map(([name, , title]) => el("div", { title }, el("dt", {}, name), el("dd")))); // a hand that drags changes the texts alone
+    shown = frame;
+    facts.forEach(([, text], k) => (node.children[k].lastChild.textContent = text));
   });
 }

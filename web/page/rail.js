@@ -90,6 +90,7 @@ export function rail(node, state) {
 
   function choose(index) {
     const line = shown[index];
+    if (line && search.value) folded.delete(groupOf(line)); // what was found is still to be seen when the search is emptied
     if (line) state.set({ op: line.op ?? line.last });
   }
 

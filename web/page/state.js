@@ -11,6 +11,8 @@
 
 const SHOWN = ["heat", "set", "boxes", "zoom", "context"];
 
+const PAUSE = 120; // ms without a change before the link is written: browsers refuse more than some 20 links a second
+
 export class State {
   /** @param {import("./report.js").Report} report */
   constructor(report) {
@@ -88,7 +90,8 @@ export class State {
     const changed = this.changed ?? new Set();
     this.changed = new Set();
     for (const listener of this.listeners) listener(changed);
-    this.#link();
+    clearTimeout(this.linking);
+    this.linking = setTimeout(() => this.#link(), PAUSE);
   }
 
   /** The layer of another model that is most like the one shown: of the same name, or as deep. */
