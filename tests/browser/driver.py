@@ -96,6 +96,11 @@ class Opened:
         """A digest of what a canvas shows."""
         return hashlib.sha256(self.at(selector).first.evaluate("(canvas) => canvas.toDataURL()").encode()).hexdigest()
 
+    def link(self) -> str:
+        """The link to what is looked at, which is written when the reader pauses."""
+        self.page.wait_for_timeout(250)
+        return self.run("() => location.hash")
+
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
         return self.run("() => document.scrollingElement.scrollWidth - innerWidth")

@@ -218,14 +218,14 @@ def test_a_link_brings_everything_back(show: Show) -> None:
     box = page.at("#stage canvas.input").bounding_box()
     page.page.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
     page.settle()
-    again = show(made.file, hash=page.run("() => location.hash"))
+    again = show(made.file, hash=page.link())
     before, after = ((p.layer(), p.unit(), p.numbers(), p.at("#stage .note").text_content()) for p in (page, again))
     assert after == before
     for canvas in ("#stage canvas.input", "#stage canvas.map"):
         assert again.picture(canvas) == page.picture(canvas)
     page.at("#header select").first.select_option("1")
     page.settle()
-    swapped = show(made.file, hash=page.run("() => location.hash"))
+    swapped = show(made.file, hash=page.link())
     assert swapped.at("#header select").first.input_value() == "1"
     assert swapped.layer() == page.layer()
 
