@@ -233,7 +233,7 @@ def test_the_page_asks_for_nothing() -> None:
         ({"image": np.full((4, 4), -300)}, "values from -300 to -300"),
         ({"image": np.full((4, 4), 60_000, np.uint16)}, "Expected bytes"),
     ],
-    ids=lambda v: str(v)[:40],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v),
 )
 def test_wrong_options(options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -278,7 +278,7 @@ BYTES = np.rint(RAMP * 255).astype(np.uint8)
         Image.fromarray(BYTES).convert("P"), Image.fromarray(BYTES).convert("CMYK"), Image.fromarray(BYTES.astype(np.uint16) * 200),
         Image.fromarray(RAMP.astype(np.float32) * 7 - 3), torch.from_numpy(RAMP),
     ],
-    ids=lambda p: f"{type(p).__name__} {getattr(p, 'mode', getattr(p, 'dtype', ''))} {getattr(p, 'shape', '')}",
+    ids=lambda p: f"{type(p).__name__} {p.mode if isinstance(p, Image.Image) else getattr(p, 'dtype', '')} {getattr(p, 'shape', '')}",
 )  # fmt: skip
 def test_every_kind_of_picture_looks_the_same(picture: Any) -> None:
     shown = pixels(picture, (48, 64))

@@ -5,10 +5,11 @@ The public names; each is imported when it is first used, so that ``isopter --he
 
 TYPE_CHECKING = False  # typing's own, without the time to import typing
 if TYPE_CHECKING:
-    from isopter.analysis import Analysis, analyze, load
+    from isopter.analysis import Analysis
     from isopter.custom import register
     from isopter.design import objects
     from isopter.design.compare import compare
+    from isopter.entry import analyze, load
     from isopter.erf.measure import effective
     from isopter.erf.watch.watch import Watch
     from isopter.errors import (
@@ -48,10 +49,10 @@ _HOMES = {
     "Analysis": "analysis",
     "Verification": "verification",
     "Watch": "erf.watch.watch",
-    "analyze": "analysis",
+    "analyze": "entry",
     "compare": "design.compare",
     "effective": "erf.measure",
-    "load": "analysis",
+    "load": "entry",
     "objects": "design",
     "register": "custom",
     "verify": "verification",

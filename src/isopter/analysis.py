@@ -1,21 +1,20 @@
-"""`analyze`: a model in, an `Analysis` out; from it, the Field of every layer."""
+"""Analysis: the fields of every op of one model at one input size."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
-import operator
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isopter.errors import LayerNotFound, UnsupportedOps, UsageError
+from isopter.errors import LayerNotFound, UsageError
 from isopter.fields.field import Field
 from isopter.fields.plan import make_plan
 from isopter.fields.walks import Walks
-from isopter.graph import Graph, Issue, check
+from isopter.graph import Graph, Issue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,6 +162,11 @@ class Analysis:
     @cached_property
     def _inputs(self) -> tuple[int, ...]:
         return self.graph.inputs
+
+    @cached_property
+    def origin(self) -> int:
+        """The op index of the input that questions about the whole model are about: the first one that the model's output depends on."""
+        return self._origin_of(self.graph.outputs[0])
 
     def _origin_of(self, index: int) -> int:
         inputs = self._inputs
@@ -318,82 +322,3 @@ class Analysis:
         from isopter.report.page.widget import Widget
 
         return Widget(self, height, **options)
-
-
-def load(path: str | Path) -> Analysis:
-    """Read an analysis written by `Analysis.to_json`. Every question can be asked of it; the model is not needed."""
-    from isopter.report.serial import graph_from_dict
-
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        version = data["schema_version"]
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {path}.") from None
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is no analysis written by isopter ({type(error).__name__}: {error}). Write one with analysis.to_json(path)."
-        ) from error
-    if version != SCHEMA_VERSION:
-        raise UsageError(f"{path} has schema_version {version}; this isopter reads {SCHEMA_VERSION}. Write it again with this version.")
-    try:
-        graph, axes, name = check(graph_from_dict(data["graph"])), data["axes"], data["name"]
-        if not isinstance(name, str) or not (axes is None or (isinstance(axes, list) and all(type(a) is int for a in axes))):
-            raise ValueError("its name must be text, its axes whole numbers")
-        analysis = Analysis(graph, tuple(axes) if axes is not None else None, name)
-        analysis._walk(graph.inputs[0])
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise UsageError(f"{path} is damaged: {error}. Write it again with analysis.to_json(path).") from error
-    return analysis
-
-
-def analyze(
-    model: Any,
-    input_size: Sequence[int] | None = None,
-    *,
-    inputs: Any = None,
-    axes: str | Sequence[int] | None = None,
-    training: bool = False,
-    strict: bool = False,
-) -> Analysis:
-    """The exact receptive field of every layer of `model`.
-
-    `model`: a `torch.nn.Module`; a program of torch.export, or the path of its file (``"x.pt2"``, read as data: nothing in it is
-    unpickled or evaluated); or a layer text such as ``"conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1]*4"``.
-    `input_size`: shape of the input tensor, batch and channels included, such as ``(1, 3, 224, 224)``; a program and a text have
-    one of their own. `inputs`: tensors instead, as a tuple of arguments or a dict by argument name; only their shapes and
-    dtypes matter, unless the model's control flow reads values. `axes`: which axes of the input are space, as indices or
-    letters of the last axes ("hw"); default all after batch and channels. `training`: fields under training-mode
-    normalisation. `strict`: raise UnsupportedOps where an op is only bounded.
-
-    The model is left as it was found. Raises UsageError for wrong arguments and CaptureError if the model itself fails.
-    """
-    from isopter.capture.dispatch import to_graph
-
-    graph, name = to_graph(model, input_size, inputs, training)
-    analysis = Analysis(graph, _axes(axes, graph), name)
-    opaque = [str(issue) for issue in graph.issues if issue.what.startswith("No rule")]
-    if strict and opaque:
-        raise UnsupportedOps(
-            f"{len(opaque)} kinds of op have no rule: {'; '.join(opaque)}. "
-            "Register rules with isopter.register, or drop strict=True to get bounds."
-        )
-    if callable(getattr(model, "named_modules", None)):
-        analysis._modules.update((module, path) for path, module in reversed(list(model.named_modules())) if path)
-    analysis._walk(analysis._inputs[0])  # a wrong `axes` is an error now, not at the first question
-    return analysis
-
-
-def _axes(axes: str | Sequence[int] | None, graph: Graph) -> tuple[int, ...] | None:
-    """Letters name the input's last axes: "hw" the last two, "dhw" three, "t" or "l" one."""
-    if axes is None:
-        return None
-    rank = len(graph.ops[graph.inputs[0]].shape)
-    if isinstance(axes, str):
-        if not axes or len(axes) > rank:
-            raise UsageError(
-                f"axes={axes!r} names {len(axes)} axes, but the input has {rank}. Example: axes='hw', or indices such as (2, 3)."
-            )
-        return tuple(range(rank - len(axes), rank))
-    if not isinstance(axes, Sequence) or any(isinstance(a, bool) or not hasattr(a, "__index__") for a in axes):
-        raise UsageError(f"axes={axes!r} must be letters such as 'hw', or a tuple of indices such as (2, 3).")
-    return tuple(operator.index(a) for a in axes if not isinstance(a, str))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isopter.analysis import Analysis, analyze
+from isopter.analysis import Analysis
 from isopter.capture.dispatch import check_size, is_torch
+from isopter.entry import analyze
 from isopter.errors import UsageError
 from isopter.graph import Op
 

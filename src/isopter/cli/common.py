@@ -28,7 +28,8 @@ def analysis_of(
     model: str, size: str | None, axes: str | None, training: bool, strict: bool = False, *, pretrained: bool = False
 ) -> Analysis:
     """The analysis of MODEL. Raises UsageError for options that a saved analysis cannot follow."""
-    from isopter.analysis import Analysis, analyze
+    from isopter.analysis import Analysis
+    from isopter.entry import analyze
 
     loaded = loaded_model(model, pretrained)
     if not isinstance(loaded, Analysis):
@@ -48,7 +49,7 @@ def loaded_model(model: str, pretrained: bool = False) -> object:
     from isopter.capture.load import existing, load_model
 
     if model.strip().lower().endswith(".json") and "," not in model:
-        from isopter.analysis import load
+        from isopter.entry import load
 
         if pretrained:
             raise UsageError(f"{model} is a saved analysis, and has no weights: --pretrained is for torchvision:NAME and timm:NAME.")

@@ -120,8 +120,9 @@ def _measured(
 
 def _expected(loaded: object, given: dict[str, Any], layers: Sequence[str], images: str | None, seed: int) -> Mapping[str, EffectiveField]:
     """Of a live model with the numbers of one forward pass in place of assumptions."""
-    from isopter.analysis import Analysis, analyze
+    from isopter.analysis import Analysis
     from isopter.capture.dispatch import is_torch
+    from isopter.entry import analyze
 
     analysis = loaded if isinstance(loaded, Analysis) else analyze(loaded, **given)
     how: dict[str, Any] = {"model": loaded, "seed": seed} if is_torch(loaded) else {}

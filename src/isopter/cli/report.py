@@ -66,7 +66,8 @@ class _Made:
     """One model of the report: loaded once, analysed, and run where that is asked for."""
 
     def __init__(self, spec: str, size: str | None, training: bool, axes: str | None, pretrained: bool) -> None:
-        from isopter.analysis import Analysis, analyze
+        from isopter.analysis import Analysis
+        from isopter.entry import analyze
 
         self.spec, self.training, self.axes, self.proof = spec, training, axes, None
         self.loaded = loaded_model(spec, pretrained)

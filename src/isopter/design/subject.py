@@ -126,11 +126,11 @@ def subject(
 
 
 def origin(analysis: Analysis, input: str | None) -> int:
-    """The op index of an input by its name or argument name; of the first one for None."""
+    """The op index of an input by its name or argument name; of `analysis.origin` for None."""
     from isopter.errors import LayerNotFound
 
     if input is None:
-        return analysis.graph.inputs[0]
+        return analysis.origin
     names = {analysis.ops[i]: i for i in analysis.graph.inputs} | dict(analysis.graph.input_names)
     if input not in names:
         raise LayerNotFound(input, names)

@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from isopter.analysis import analyze
 from isopter.capture.dispatch import check_size, is_torch
+from isopter.entry import analyze
 from isopter.erf import canvas
 from isopter.erf.layers import chosen
 from isopter.erf.maps.measured import Measured

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from isopter.analysis import analyze
 from isopter.capture.dispatch import check_size, is_torch
+from isopter.entry import analyze
 from isopter.erf.layers import chosen
 from isopter.erf.measure import effective
 from isopter.erf.result import Effective

@@ -42,7 +42,7 @@ def document(
     levels: list[bytes] = []
     titles = _titles([analysis.name for analysis in analyses])
     models = [_model(*given, levels) for given in zip(analyses, titles, effective, verified, strict=True)]
-    size = [int(analyses[0].graph.ops[analyses[0].graph.inputs[0]].shape[a]) for a in models[0]["graph"]["axes"]]
+    size = [int(analyses[0].graph.ops[analyses[0].origin].shape[a]) for a in models[0]["graph"]["axes"]]
     data = {
         "version": isopter.__version__,
         "models": models,
@@ -61,7 +61,7 @@ def document(
 
 
 def _model(analysis: Analysis, title: str, effective: Effects, verified: Verification | None, levels: list[bytes]) -> dict[str, Any]:
-    origin = analysis.graph.inputs[0]
+    origin = analysis.origin
     found = page_rows(analysis, origin)
     shown = dict(fields(analysis, found, effective))
     at, written = sum(map(len, levels)), []

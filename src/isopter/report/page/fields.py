@@ -87,7 +87,7 @@ def fields(
 
 def worth_measuring(analysis: Analysis) -> list[str]:
     """Names of at most `MOST` layers whose effective fields a report shows: spread over the network's depth, the last one among them."""
-    return [analysis.ops[index] for index in _spread(analysis, page_rows(analysis, analysis.graph.inputs[0]))]
+    return [analysis.ops[index] for index in _spread(analysis, page_rows(analysis, analysis.origin))]
 
 
 def _spread(analysis: Analysis, rows: Sequence[Row]) -> list[int]:

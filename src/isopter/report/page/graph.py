@@ -25,12 +25,12 @@ PLAIN = -1
 
 
 def graph_data(analysis: Analysis, origin: int | None = None) -> dict[str, Any]:
-    """The model as plain data, seen from the input op `origin` (default: the first input). The order of ops is that of `analysis.ops`.
+    """The model as plain data, seen from the input op `origin` (default: `analysis.origin`). The order of ops is that of `analysis.ops`.
 
     Ops that do not depend on that input have no edges and none of the facts about fields.
     """
     graph = analysis.graph
-    origin = graph.inputs[0] if origin is None else origin
+    origin = analysis.origin if origin is None else origin
     walks = analysis._walk(origin)
     relations = Relations()
     ops = [_op_data(analysis, walks, index, relations) for index in range(len(graph.ops))]

@@ -22,7 +22,7 @@ def summary(analysis: Analysis, measured: Mapping[str, EffectiveField] | None) -
 
 def how(analysis: Analysis, fields: Sequence[EffectiveField], verified: Verification | None) -> list[tuple[str, str]]:
     """What a reader must know to repeat the numbers: (what, text) pairs."""
-    origin = analysis.graph.ops[analysis.graph.inputs[0]]
+    origin = analysis.graph.ops[analysis.origin]
     lines = [
         ("made by", f"isopter {isopter.__version__}"),
         ("input", f"{origin.name}, {shape_text(origin.shape)}; 0-based pixels, half-open ranges"),

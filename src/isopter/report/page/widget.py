@@ -54,7 +54,7 @@ def selection(analyses: Sequence[Analysis], given: Any) -> dict[str, Any]:
     analysis = analyses[model]
     if not isinstance(given["layer"], str):
         raise LayerNotFound(given["layer"], analysis.ops)
-    index, origin = analysis.find(given["layer"]), analysis.graph.inputs[0]
+    index, origin = analysis.find(given["layer"]), analysis.origin
     if not analysis._walk(origin).plan.depends(index):
         raise UsageError(f"selection: {given['layer']} does not depend on the input {analysis.ops[origin]}, which the report is about.")
     field = analysis._field(index, origin)
