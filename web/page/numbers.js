@@ -22,7 +22,7 @@ export function numbers(node, state) {
       ["stride", sizes(op.stride, true), "input pixels per step"],
       ["padding", percent(region.paddingShare), "share of its box outside the image"],
       ["effective 50 / 95 %", field ? `${number(field.side50)} / ${number(field.side95)}` : "–", field ? `sides of squares, ${field.kind}` : "no effective field in this report"],
-      ["σ · ratio", field ? `${[...new Set(field.sigma.map(number))].join(" × ")} · ${number(field.ratio)}` : "–", "pixels · 95 % side by theoretical size"],
+      ["σ · ratio", field ? `${[...new Set(field.sigma.map(number))].join(" × ")} · ${number(field.ratio)}` : "–", "spread in pixels · size at 4.55 % of the peak (Luo et al. 2016), as a share of the theoretical one"],
     ];
     if (net.image.length === 1 && set) {
       const now = time(net, view.op, view.unit);
