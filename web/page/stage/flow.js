@@ -2,6 +2,7 @@
 
 import { color, cut } from "../dom.js";
 import { number } from "../text.js";
+import { heatColor } from "./heat.js";
 
 const MOST_ROWS = 14;
 
@@ -23,7 +24,7 @@ export function rowsUpTo(model, op) {
 /**
  * Draw the flow. `trace` gives per op the units that the chosen one reads. Returns what turns x into an input pixel.
  */
-export function drawFlow(c, width, height, { model, look, rows, trace, unit, op, show, pixel }) {
+export function drawFlow(c, width, height, { model, look, rows, trace, unit, op, show, floor, pixel }) {
   const { net } = model;
   const n = net.image[0];
   const [lo, hi] = look.box[0];
@@ -31,8 +32,8 @@ export function drawFlow(c, width, height, { model, look, rows, trace, unit, op,
   const gutter = Math.min(130, width * 0.2);
   const scale = (width - gutter - 8) / (span[1] - span[0]);
   const X = (p) => gutter + (p - span[0]) * scale;
-  const step = (height - 34) / Math.max(1, rows.length - 1 || 1);
-  const Y = (k) => height - 26 - k * step;
+  const step = (height - 50) / Math.max(1, rows.length - 1 || 1);
+  const Y = (k) => height - 34 - k * step;
   const now = time(net, op, unit);
 
   c.save();
@@ -46,7 +47,9 @@ export function drawFlow(c, width, height, { model, look, rows, trace, unit, op,
   c.fillStyle = color("outside");
   c.fillRect(gutter, 0, X(0) - gutter, height);
   c.fillRect(X(n), 0, width - X(n), height);
-  rows.forEach((row, k) => ticks(c, net, row, trace?.get(row.op), k, X, Y, scale, span));
+  rows.forEach((row, k) => ticks(c, net, row, show.set ? trace?.get(row.op) : null, k, X, Y, scale, span));
+  if (show.heat && look.effective) heat(c, look.effective, floor, X, Y(0) + 6, scale);
+  if (show.boxes && look.square) bracket(c, look.square[0], X, Y(0));
   c.strokeStyle = color("ink");
   c.setLineDash([3, 3]);
   c.beginPath();
@@ -76,6 +79,23 @@ function shade(c, from, to, height, style) {
   if (to <= from) return;
   c.fillStyle = style;
   c.fillRect(from, 0, to - from, height - 18);
+}
+
+/** The effective field, as a strip below the input. */
+function heat(c, { field, shift }, floor, X, y, scale) {
+  field.levels.forEach((level, k) => {
+    if (level === 0 || (level / 63) ** 2 < floor) return; // levels are roots
+    c.fillStyle = heatColor(level);
+    c.fillRect(X(field.origin[0] + shift[0] + k * field.step), y, Math.max(1, field.step * scale), 6);
+  });
+}
+
+/** The part of the input that holds 95 % of the effective field. */
+function bracket(c, [from, to], X, y) {
+  c.strokeStyle = color("effective");
+  c.lineWidth = 1.8;
+  c.strokeRect(X(from), y - 7, X(to) - X(from), 20);
+  c.lineWidth = 1;
 }
 
 /** One layer: a dot for every unit that fits, full where it is read. */

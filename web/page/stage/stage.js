@@ -154,7 +154,7 @@ export function stage(node, state) {
       if (d === 1) {
         const rows = rowsUpTo(model, view.op);
         const trace = net.trace(view.op, view.unit, { context: view.show.context });
-        paint(canvas, width, Math.max(150, 40 + rows.length * 26), (c, w, h) => (toPixel[k] = drawFlow(c, w, h, { model, look: current, rows, trace, unit: view.unit, op: view.op, show: view.show, pixel: view.pixel })));
+        paint(canvas, width, Math.max(150, 40 + rows.length * 26), (c, w, h) => (toPixel[k] = drawFlow(c, w, h, { model, look: current, rows, trace, unit: view.unit, op: view.op, show: view.show, floor: view.floor, pixel: view.pixel })));
       } else if (d === 2 || d === 3) {
         const axes = PLANES[d][k];
         const height = d === 2 ? Math.min(width * 0.95, Math.max(width * 0.4, view.show.zoom ? width * 0.8 : (width * net.image[0]) / net.image[1])) : width;
