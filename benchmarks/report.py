@@ -122,8 +122,8 @@ def redraw(page: Any) -> float:
 
 def paint(page: Any) -> tuple[float, float]:
     """Milliseconds from opening the file to the first text, and to the whole report drawn."""
-    first = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN"
-    page.wait_for_function("() => window.work.ready")
+    first = "() => performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    page.wait_for_function("() => window.work.ready && performance.getEntriesByName('first-contentful-paint').length")
     return page.evaluate(first), page.evaluate("() => window.work.ready")
 
 

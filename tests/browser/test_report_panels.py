@@ -125,10 +125,12 @@ def test_arrows_on_the_map(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "layer", "choice"), [("small", "layer2.0.conv1", "effective field"), ("gated", "layer2.0.gate", "reads through summaries")]
-)
+    ("name", "layer", "choice"),
+    [("small", "layer2.0.conv1", "effective field"), ("gated", "layer2.0.gate", "reads through summaries"),
+     ("ahead", "conv3", "effective field"), ("volume", "blocks.1.add", "effective field")],
+)  # fmt: skip
 def test_every_choice_changes_the_picture(show: Show, name: str, layer: str, choice: str) -> None:
-    page = show(report(name, image=True).file)
+    page = show(report(name, image=name in ("small", "gated")).file)
     page.choose(layer)
     labels = [text for text in page.texts("#stage .options label:visible") if text != "threshold"]
     assert set(labels) == {choice, "exact set", "boxes", "zoom to the field"}
