@@ -381,14 +381,14 @@ def test_huge_maps_are_blocked(shape: tuple[int, ...]) -> None:
 
 
 def test_worth_measuring() -> None:
-    """At most twenty layers, over the whole depth, the last one among them; none without a map of units."""
-    deep = analysis("[conv 3 p1]*50", (1, 1, 64, 64))
+    """At most twenty layers, over the whole depth, the last one among them; none without a map of units, or that nothing returns."""
+    deep = ip.analyze(nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(50))), (1, 1, 64, 64))
     names = worth_measuring(deep)
-    assert len(names) == MOST and (names[0], names[-1]) == ("conv1", "conv50")
+    assert len(names) == MOST and (names[0], names[-1]) == ("0", "output")
     gaps = np.diff([deep.find(n) for n in names])
     assert gaps.min() >= 2 and gaps.max() <= 3
-    assert worth_measuring(analysis("conv 3, conv 3", (1, 1, 9, 9))) == ["conv1", "conv2"]
     assert worth_measuring(ip.analyze(nn.Linear(3, 4), (1, 3))) == []
+    assert worth_measuring(analysis("conv 3, conv 3", (1, 1, 9, 9))) == []
 
 
 # ---- rows --------------------------------------------------------------------------------------------------------------
@@ -441,3 +441,26 @@ def test_rows_are_never_none() -> None:
     """A model that does nothing shows its input."""
     made = ip.analyze(nn.Identity(), (1, 1, 5, 5))
     assert page_rows(made, 0) == [(0, made.ops[0], ())]
+
+
+# ---- layers worth measuring --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("net", "size"), [(models.resnet18, 64), (models.unet, 64), (models.swin_block, 16)])
+def test_the_layers_worth_measuring_are_returned_by_modules(net: Any, size: int) -> None:
+    """So a live model can be asked for them; each stands for another row."""
+    made = ip.analyze(net(), (1, 3, size, size))
+    names = worth_measuring(made)
+    ops = [made.find(name) for name in names]
+    assert 1 < len(names) <= MOST and set(names) <= set(made.graph.calls)
+    assert len(set(ops)) == len(ops) and made.find("layer4" if net is models.resnet18 else made.outputs[0]) == max(ops)
+
+
+def test_what_was_measured_of_a_block_is_in_the_report() -> None:
+    """A block returns its ReLU, which has no row of its own; the page finds the row of the sum before it."""
+    net = models.ResNet(models.BasicBlock, (1, 1), width=2, classes=3)
+    made = ip.analyze(net, (1, 3, 32, 32))
+    found = ip.effective(net, worth_measuring(made), (1, 3, 32, 32), samples=2)
+    (model,) = data_of(made, effective=found)["models"]
+    assert "layer2" in found and {field["kind"] for field in model["fields"]} == {"measured"}
+    assert made.find("layer2") in {field["op"] for field in model["fields"]} - {op for op, _, _ in model["rows"]}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import isopter as ip
 
@@ -127,3 +128,11 @@ def test_shifted_windows() -> None:
             index = (at, 5) if axis == 0 else (5, at)
             assert (lo[axis][index], hi[axis][index]) == (start, stop)
     assert f.exactness == "exact" and f.basis == "input"
+
+
+def test_paths_end_in_a_fully_connected_layer() -> None:
+    """It reads the whole of a flattened map, so none of its paths has a size."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 5))
+    a = ip.analyze(net, (1, 3, 8, 8))
+    assert (a["0"].paths().sizes, a["1"].paths().sizes) == ((3,), (3,))
+    assert (a["2"].paths().sizes, a["2"].paths().unbounded) == ((), 1)

@@ -39,7 +39,7 @@ function periodOf(net, op, axis) {
 /** Pixels an edge adds to the size of a path, times `scale`; null if it reads the whole axis. */
 function growthOf(net, source, target, relation, axis, scale) {
   const extent = net.ops[source].extent[axis];
-  if (typeof extent === "string") return 0n;
+  if (typeof extent === "string") return extent !== "inf" && net.ops[target].extent[axis] === "inf" ? null : 0n; // all of a flattened map
   const link = relation.links.find(({ ins }) => ins.includes(extent.c));
   if (!link) return null;
   const { map, outs, ins } = link;

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
-from isopter.fields.extent import Progression
+from isopter.fields.extent import NoPlane, Progression, Unbounded
 from isopter.fields.plan import Edge
 from isopter.fields.walks import Walks
 from isopter.reads.axis import NOTHING
@@ -146,8 +146,9 @@ def paths_by_energy(walks: Walks, op: int, axis: int, edges: Mapping[int, Sequen
 def growth_of(walks: Walks, edge: Edge, axis: int) -> Fraction | None:
     """Pixels an edge adds to the size of a path: (widest reach of its taps) * jump; None if it reads the whole axis."""
     extent = walks.extent(edge.source)[axis]
-    if not isinstance(extent, Progression):
-        return Fraction(0)
+    if not isinstance(extent, Progression):  # of a flattened map a fully connected layer reads all
+        whole = isinstance(extent, NoPlane) and isinstance(walks.extent(edge.target)[axis], Unbounded)
+        return None if whole else Fraction(0)
     link = edge.relation.link_in(extent.carrier)
     if link is None:
         return None

@@ -86,17 +86,43 @@ def fields(
 
 
 def worth_measuring(analysis: Analysis) -> list[str]:
-    """Names of at most `MOST` layers whose effective fields a report shows: spread over the network's depth, the last one among them."""
-    return [analysis.ops[index] for index in _spread(analysis, page_rows(analysis, analysis.origin))]
+    """Names of at most `MOST` layers whose effective fields a report shows: spread over the network's depth, the last one among them.
+
+    Only what some module returns, for the live model can be asked for nothing else; of modules that end in the same row the outermost.
+    """
+    rows = {index for index, _, _ in page_rows(analysis, analysis.origin)}
+    outermost: dict[int, str] = {}
+    for name in sorted(analysis.graph.calls, key=lambda name: name.count("."), reverse=True):
+        index = analysis.graph.layers[name]
+        row = _row_of(analysis, index, rows)
+        if row is not None and _has_map(analysis, index):
+            outermost[row] = name
+    return [outermost[row] for row in _spread(sorted(outermost))]
 
 
-def _spread(analysis: Analysis, rows: Sequence[Row]) -> list[int]:
-    fit = [index for index, _, _ in rows if (f := field_of(analysis, index)).units and 0 not in f.units and all(map(math.isfinite, f.size))]
-    return sorted({fit[round(k)] for k in np.linspace(0, len(fit) - 1, MOST)}) if fit else []
+def _row_of(analysis: Analysis, index: int, rows: set[int]) -> int | None:
+    """The row that shows an op, or what it changes nothing of."""
+    while index not in rows:
+        sources = analysis.graph.ops[index].inputs
+        if len(sources) != 1:
+            return None
+        index = sources[0]
+    return index
+
+
+def _has_map(analysis: Analysis, index: int) -> bool:
+    """Whether an op has units side by side, each with a field of its own."""
+    field = field_of(analysis, index)
+    return bool(field.units) and 0 not in field.units and all(map(math.isfinite, field.size))
+
+
+def _spread(ops: Sequence[int]) -> list[int]:
+    """At most `MOST` of them, evenly, with the first and the last."""
+    return sorted({ops[round(k)] for k in np.linspace(0, len(ops) - 1, MOST)}) if ops else []
 
 
 def _expected(analysis: Analysis, rows: Sequence[Row]) -> Iterator[tuple[int, EffectiveField]]:
-    for index in _spread(analysis, rows):
+    for index in _spread([index for index, _, _ in rows if _has_map(analysis, index)]):
         try:
             found = field_of(analysis, index).expected()
         except UsageError:  # the middle unit reads nothing, or no gradient reaches it
