@@ -293,6 +293,28 @@ def test_no_pass_is_made_for_nothing(batch: int) -> None:
     assert [rows for rows, *_, n in seen if n != 3] == [1]
 
 
+class Mixing(nn.Module):
+    """Scales what it does by a statistic of the whole batch: its samples must run alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, bias=False)
+        self.out = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.conv(x) * (1 + x.square().mean()))
+
+
+def test_a_closed_unit_does_not_prove_that_samples_stay_apart() -> None:
+    """Its gradient is zero alone and in a batch: seeds 2 and 6 close the sample that is asked first."""
+    torch.manual_seed(3)
+    net = Mixing()
+    for seed in range(8):
+        options = {"samples": 8, "seed": seed, "target": "positive", "dtype": "float64"}
+        one, four = (ip.effective(net, "out", (1, 1, 12, 12), batch=b, **options)["out"].map for b in (1, 4))
+        np.testing.assert_allclose(four, one, rtol=1e-9)
+
+
 def test_chance_by_row_is_not_batched() -> None:
     """Dropout that is always on is drawn by the sample, whatever the batch."""
     net = settled(Tuned(lambda m, x: m.conv(torch.nn.functional.dropout(x.mean((2, 3), keepdim=True) + x, 0.5)), conv=nn.Conv2d(3, 2, 3)))

@@ -292,7 +292,7 @@ def test_gate_of_rectified_maxima() -> None:
         active = net[:2](x)
     assert found["1"]["slopes"][0] == pytest.approx(float((active > 0).double().mean()), abs=1e-3)
     assert found["2"]["gate"] == pytest.approx(float((net[2](active) > 0).double().mean() / (active > 0).double().mean()))
-    assert found["0"]["power"] == pytest.approx(float(net[0].weight.square().mean()), rel=1e-6)
+    assert found["0"]["power"] == pytest.approx(float(net[0].weight.detach().square().mean()), rel=1e-6)
 
 
 # ---- what it says besides ----------------------------------------------------------------------------------------------

@@ -42,9 +42,12 @@ def gradients(live: Live, courses: Sequence[Course], inputs: Mapping[int, Tensor
 
 
 def same(together: Sequence[Tensor], alone: Sequence[Tensor]) -> bool:
-    """Whether the last sample of a batch has the gradients that it has alone."""
+    """Whether the last sample of a batch has the gradients that it has alone.
+
+    Up to ten times the root of the precision (0.3 % in float32): what another order of summation leaves, and a GPU's shorter products.
+    """
     pairs = [(many[-1:], one) for many, one in zip(together, alone, strict=True)]
-    return all(bool((last - one).norm() <= 0.02 * one.norm()) for last, one in pairs)
+    return all(bool((last - one).norm() <= 10 * torch.finfo(one.dtype).eps ** 0.5 * one.norm()) for last, one in pairs)
 
 
 def maps(courses: Sequence[Course], found: Sequence[Tensor], numbers: Sequence[int], seed: int, statistic: Statistic) -> dict[str, Maps]:

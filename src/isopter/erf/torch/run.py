@@ -97,6 +97,9 @@ class Run:
         left.remove(number)
         if alone is None:
             alone = self._gradients(group, chunk, [number])
+        if several and not all(bool(gradient.any()) for gradient in alone):  # a closed unit is the same in any company: ask the next one
+            self._keep(group, [number], alone)
+            return self._first(k, {n: chunk[n] for n in left}, rows)
         if several:
             numbers = [*left[: rows[k] - 1], number]
             try:
