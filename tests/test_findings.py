@@ -336,6 +336,18 @@ def test_branches_that_step_differently_are_a_problem() -> None:
     assert "joins branches that step" in found(a, "RF601").message
 
 
+def test_the_branches_furthest_apart_are_named() -> None:
+    """Whatever their order: the input, and crops of it that look 3 pixels to the left and to the right."""
+
+    class Three(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            left, right = x[..., :-6], x[..., 6:]
+            return torch.cat([x[..., 3:-3], left, right], 1)
+
+    f = found(torched(Three(), 1, 1, 20, 20), "RF502")
+    assert f is not None and "the most by 6 px" in f.message
+
+
 def test_attention_is_no_misaligned_branch() -> None:
     assert found(torched(models.swin_block(), 1, 3, 16, 16), "RF502") is None
     assert found(torched(models.unet(), 1, 3, 64, 64), "RF502") is None

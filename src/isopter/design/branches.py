@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -27,11 +28,22 @@ def misaligned(subject: Subject) -> list[Meeting]:
     found = []
     for op in subject.seen:
         steps = {edge.source: s for edge in subject.plan.incoming(op, False) if (s := through_edge(subject, edge)) is not None}
-        if len(steps) > 1:
-            first, *others = steps
-            meetings = [m for other in others if (m := _meeting(subject, op, (first, steps[first]), (other, steps[other])))]
-            found += sorted(meetings, key=lambda m: -m.shift if math.isfinite(m.shift) else -math.inf)[:1]
+        meetings = [m for a, b in _pairs(steps) if (m := _meeting(subject, op, (a, steps[a]), (b, steps[b])))]
+        found += sorted(meetings, key=lambda m: -m.shift if math.isfinite(m.shift) else -math.inf)[:1]
     return found
+
+
+def _pairs(steps: Mapping[int, Steps]) -> list[tuple[int, int]]:
+    """The pairs of branches to hold side by side: the first with every other, and along each axis those that lie furthest apart."""
+    if len(steps) < 2:
+        return []
+    first, *others = steps
+    pairs = [(first, other) for other in others]
+    alike = [b for b in steps if all(p.carrier == q.carrier and p.stride == q.stride for p, q in zip(steps[first], steps[b], strict=True))]
+    for axis in range(len(steps[first])):
+        places = {b: _shift(steps[b][axis], steps[first][axis]) for b in alike}
+        pairs.append((min(alike, key=places.__getitem__), max(alike, key=places.__getitem__)))
+    return [(a, b) for a, b in dict.fromkeys(pairs) if a != b]
 
 
 def _meeting(subject: Subject, op: int, one: tuple[int, Steps], other: tuple[int, Steps]) -> Meeting | None:
