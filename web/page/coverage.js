@@ -48,7 +48,7 @@ export function coverage(node, state) {
     shown.ticksX(powers(found.at(-1).size, 8).filter((p) => x(p) >= 0));
     if (Number.isFinite(size)) shown.lineX(size, "theoretical", `field ${number(size)} covers ${percent(covers(size))}`);
     if (field?.side95) shown.lineX(field.side95, "effective", `effective ${number(field.side95)} covers ${percent(covers(field.side95))}`, 1);
-    put(body, shown.root, !Number.isFinite(size) && el("p", { class: "note" }, "The layer sees the whole image."), ask);
+    put(body, shown.root, !Number.isFinite(size) && el("p", { class: "note" }, "The layer sees the whole image."), model.size(view.op) !== size && el("p", { class: "note" }, "The field is not square: boxes are held against its shorter side."), ask);
   }
 
   state.watch((changed) => (changed.has("a") || changed.has("op")) && draw());

@@ -21,7 +21,7 @@ export function numbers(node, state) {
       ["density", set ? percent(set.count / area) : "–", "share of its box in the image that is read"],
       ["stride", sizes(op.stride, true), "input pixels per step"],
       ["padding", percent(region.paddingShare), "share of its box outside the image"],
-      ["effective 50 / 95 %", field ? `${number(field.side50)} / ${number(field.side95)}` : "–", field ? `sides of squares, ${field.kind}` : "no effective field in this report"],
+      ["effective 50 / 95 %", field ? `${number(field.side50)} / ${number(field.side95)}` : "–", field ? `sides of squares; ${field.kind}, ${field.statistic}${field.error === null ? "" : `, error of the map ${percent(field.error)}`}` : "no effective field in this report"],
       ["σ · ratio", field ? `${[...new Set(field.sigma.map(number))].join(" × ")} · ${number(field.ratio)}` : "–", "spread in pixels · size at 4.55 % of the peak (Luo et al. 2016), as a share of the theoretical one"],
     ];
     if (net.image.length === 1 && set) {

@@ -34,6 +34,6 @@ export function table(rows) {
 }
 
 function cell(value) {
-  const text = typeof value === "string" && /^[=+@\t\r]|^-(?!\d|∞|$)/.test(value) ? `'${value}` : String(value ?? "");
+  const text = typeof value === "string" && /^\s*[=+@-]/.test(value) && !/^-[\d.,∞]*$/.test(value) ? `'${value}` : String(value ?? "");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -13,13 +13,10 @@ import { largest } from "./text.js";
 export class Model {
   constructor(data, bytes) {
     this.net = load(data.graph);
-    this.name = data.name;
     this.title = data.title;
     this.rows = data.rows.map(([op, label, parents]) => ({ op, label, parents }));
     this.findings = data.findings;
     this.how = data.how;
-    this.seconds = data.seconds;
-    this.cost = data.cost;
     this.verified = data.verified;
     this.table = data.table;
     for (const op of this.net.ops) op.seen = op.size !== undefined;
@@ -57,7 +54,6 @@ export class Report {
     this.models = data.models.map((model) => new Model(model, bytes));
     this.picture = data.picture;
     this.objects = data.objects;
-    this.version = data.version;
   }
 }
 

@@ -95,6 +95,7 @@ test("bins hold every object once", () => {
 test("CSV: commas, quotes, lines and formulas", () => {
   assert.equal(table([["a,b", 'say "x"', "two\nlines", 5, null, undefined, ""]]), '"a,b","say ""x""","two\nlines",5,,,\r\n');
   assert.equal(table([["=1+1", "+x", "@x", "-x", "-5", "−5", "-"]]), "'=1+1,'+x,'@x,'-x,-5,−5,-\r\n");
+  assert.equal(table([["-1+cmd|' /C calc'!A1", " =1", "-1.5", "-∞"]]), "'-1+cmd|' /C calc'!A1,' =1,-1.5,-∞\r\n");
 });
 
 test("ticks are round and within the top", () => {

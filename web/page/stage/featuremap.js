@@ -37,7 +37,7 @@ function offset(grid, op, unit) {
 }
 
 /** Draw the grid into all of the canvas. */
-export function drawMap(c, width, height, { op, unit, grid, exposure, reached, show }) {
+export function drawMap(c, width, height, { op, unit, grid, exposure, reached }) {
   const cells = grid.wrap ? (op.unitSizes[0] ?? 1) : grid.rows * grid.columns;
   const base = offset(grid, op, unit);
   const small = new OffscreenCanvas(grid.columns, grid.rows);
@@ -45,7 +45,7 @@ export function drawMap(c, width, height, { op, unit, grid, exposure, reached, s
   const image = s.createImageData(grid.columns, grid.rows);
   const [clear, full, seen] = ["cell", "exposed", "reached"].map(rgb);
   for (let k = 0; k < cells; k++) {
-    const share = exposure && show.exposure !== false ? exposure.values[exposure.values.length === 1 ? 0 : base + k] : 0;
+    const share = exposure ? exposure.values[exposure.values.length === 1 ? 0 : base + k] : 0;
     const tone = reached?.mask[base + k] ? seen : clear.map((v, i) => v + (full[i] - v) * share);
     image.data.set([...tone, 255], 4 * k);
   }

@@ -128,7 +128,7 @@ export function stage(node, state) {
     current = { ...look(model, view.op, view.unit, view.show.context) };
     current.at = net.image.map((n, k) => clamp(view.pixel ? view.pixel[k] : Math.floor((current.box[k][0] + current.box[k][1] - 1) / 2), n));
     title.textContent = op.name;
-    remark.textContent = `${op.kind}${windowOf(op)} · ${sizes(op.shape)} · unit (${view.unit.join(", ")})`;
+    remark.textContent = `${op.kind}${windowOf(op)} · ${sizes(op.shape)} ${op.unitSizes.length ? ` · unit ${place(view.unit)}` : " · its only unit"}`;
     for (const [name, box] of Object.entries(boxes)) box.checked = view.show[name];
     boxes.context.parentElement.hidden = !op.context;
     floor.value = String(view.floor);
@@ -143,7 +143,7 @@ export function stage(node, state) {
     const width = map.parentElement.clientWidth || 240;
     const strip = grid.rows === 1 && grid.columns > 1;
     const height = strip ? 34 : Math.min(width * 1.25, Math.max(width * 0.3, (width * grid.rows) / grid.columns));
-    paint(map, width, height, (c, w, h) => drawMap(c, w, h, { op, unit: view.unit, grid, exposure, reached: reached?.[view.op], show: view.show }));
+    paint(map, width, height, (c, w, h) => drawMap(c, w, h, { op, unit: view.unit, grid, exposure, reached: reached?.[view.op] }));
     map.setAttribute("aria-label", `Feature map of ${op.name}, ${sizes(op.unitSizes)} units, unit ${view.unit.join(", ")} chosen. Arrow keys choose another.`);
   }
 
@@ -164,7 +164,7 @@ export function stage(node, state) {
         mini.hidden = !view.show.zoom;
         if (view.show.zoom) paint(mini, MINIATURE, MINIATURE, (c, w, h) => drawMiniature(c, w, h, { image: net.image, picture: picture.now, box: current.box }));
       }
-      canvas.setAttribute("aria-label", `What unit (${view.unit.join(", ")}) reads of the input: ${spoken(current)}`);
+      canvas.setAttribute("aria-label", `What unit ${place(view.unit)} reads of the input: ${spoken(current)}`);
     });
   }
 
@@ -178,7 +178,7 @@ export function stage(node, state) {
     const seen = reached?.[view.op];
     const notes = [
       !current.set && "This unit reads nothing of the input.",
-      current.effective && `The effective field is ${current.effective.field.kind}${current.effective.approximate ? `, of unit (${current.effective.field.unit.join(", ")}), moved here (≈)` : ""}.`,
+      current.effective && `The effective field is ${current.effective.field.kind}${current.effective.approximate ? `, of unit ${place(current.effective.field.unit)}, moved here (≈)` : ""}.`,
       op.exactness !== "exact" && "Bounded: the unit reads at most this.",
       op.context && !view.show.context && "It also sees the image through a summary, which is left out here.",
       view.pixel && (seen ? `Pixel (${view.pixel.join(", ")}) reaches ${seen.mask.reduce((sum, v) => sum + v, 0)} units of this layer.` : `Pixel (${view.pixel.join(", ")}) reaches no unit of this layer.`),
@@ -202,6 +202,11 @@ function windowOf({ window: w }) {
   const short = (values) => sizes(values, true);
   const plain = (values) => values.every((v) => v === 1);
   return ` · k${short(w.kernel)} s${short(w.stride)} p${short(w.pad)}${plain(w.dilation) ? "" : ` d${short(w.dilation)}`}`;
+}
+
+/** An index as it is written, never broken over two lines. */
+function place(unit) {
+  return `(${unit.join(",\u00a0")})`;
 }
 
 function clamp(index, n) {
