@@ -45,8 +45,8 @@ class Objects:
         sizes = np.array(self.sizes, np.float64)
         if sizes.ndim != 2 or sizes.shape[1] != 2:
             raise UsageError(f"sizes has shape {sizes.shape}; expected (n, 2): the height and width of every object.")
-        if not (np.isfinite(sizes).all() and (sizes > 0).all()):
-            raise UsageError("sizes must be finite and above 0, in pixels.")
+        if not ((sizes > 0) & (sizes <= LARGEST_SIDE)).all():
+            raise UsageError(f"sizes must be above 0 and at most {LARGEST_SIDE:,.0f}, in pixels. Leave out what is no object in an image.")
         images = np.array(self.images, np.float64) if len(self.images) else np.full(sizes.shape, np.nan)
         categories = tuple(self.categories) or ("",) * len(sizes)
         if images.shape != sizes.shape or len(categories) != len(sizes):
@@ -186,7 +186,9 @@ def _entries(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str,
 
 
 def _key(value: Any) -> int | str:
-    """Ids are numbers or text; what is neither is an id to nobody else, but breaks nothing."""
+    """Ids are numbers or text, and 1.0 is 1; what is neither is an id to nobody else, but breaks nothing."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if isinstance(value, int | str) else repr(value)
 
 
