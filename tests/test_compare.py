@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from examples import models
@@ -70,12 +71,23 @@ def test_one_model_at_two_sizes() -> None:
     assert all(d.size[0] == d.size[1] for d in c.layers)  # only shapes differ
 
 
-def test_measured_fields_are_named() -> None:
-    a = ip.analyze("[conv 3 p1]*4", (1, 1, 32, 32))
-    c = ip.compare(a, a, effective=({"conv2": a["conv2"].expected()}, None))
+def test_given_fields_are_named() -> None:
+    """By layer, and by how they were found."""
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(4)))
+    a = ip.analyze(model, (1, 1, 32, 32))
+    measured = ip.effective(model, ["1"], (1, 1, 32, 32), samples=4, progress=False)
+    c = ip.compare(a, a, effective=(measured, {"2": a["2"].expected()}))
     first, second = values(c, "effective field, 95 %")
-    assert (first["measured"], first["layer"]) == (True, "conv2") and (second["measured"], second["layer"]) == (False, "conv4")
+    assert (first["measured"], first["layer"]) == (True, "1") and (second["measured"], second["layer"]) == (False, "2")
+    assert values(ip.compare(a, a), "effective field, 95 %")[0]["layer"] == "3"
     assert c.layers == () and c.same == 5
+
+
+@pytest.mark.parametrize("effective", [None, {}, (None,), [1, None], (None, [1]), ({"conv1": 1}, None), True, 5], ids=str)
+def test_effective_fields_come_as_a_pair(effective: Any) -> None:
+    a = ip.analyze("conv 3", (1, 1, 8, 8))
+    with pytest.raises(UsageError, match=r"effective.*isopter\.effective returned"):
+        ip.compare(a, a, effective=effective)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from examples import models
+from torch import nn
 
 import isopter as ip
 from isopter.design.objects import Objects, from_coco
@@ -115,7 +116,16 @@ def test_odd_ids_break_nothing(tmp_path: Path) -> None:
     assert len(o) == 2 and o.images[0].tolist() == [5, 6]
 
 
-@pytest.mark.parametrize("sizes", [np.zeros((2, 3)), np.array([1.0, 2]), [[1, math.nan]], [[1, 0]], [[-1, 1]], [[math.inf, 1]]])
+def test_ids_are_numbers_however_they_are_written(tmp_path: Path) -> None:
+    """Tools that pass through floats write 1.0 for 1."""
+    box = {"bbox": [0, 0, 2, 3], "image_id": 1.0, "category_id": 7}
+    o = from_coco(coco(tmp_path, box, images=[{"id": 1, "height": 5, "width": 6}], categories=[{"id": 7.0, "name": "cat"}]))
+    assert o.images.tolist() == [[5, 6]] and o.categories == ("cat",)
+
+
+@pytest.mark.parametrize(
+    "sizes", [np.zeros((2, 3)), np.array([1.0, 2]), [[1, math.nan]], [[1, 0]], [[-1, 1]], [[math.inf, 1]], [[1, 1.1e9]]]
+)
 def test_sizes_are_checked(sizes: object) -> None:
     with pytest.raises(UsageError, match="sizes"):
         Objects(sizes)  # type: ignore[arg-type]
@@ -126,6 +136,8 @@ def test_wrong_questions() -> None:
     for factor in (0, -1, math.nan, (1, 2, 3), "x"):
         with pytest.raises(ValueError, match=r"factor|could not convert"):
             o.scaled(factor)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="at most 1,000,000,000"):
+        o.scaled(1e12)
     with pytest.raises(UsageError, match="not known"):
         o.resized((4, 4))
     with pytest.raises(UsageError, match="no objects of the category 'cat'"):
@@ -177,10 +189,15 @@ def test_effective_fields_cover_less() -> None:
     assert all(own.how == "expected" for own in c.layers)
 
 
-def test_a_measured_field_takes_the_place_of_the_expected_one() -> None:
-    a = ip.analyze("[conv 3 p1]*4", (1, 1, 32, 32))
-    c = a.coverage(square(2, 4, 8), effective={"conv2": a["conv4"].expected()})
-    assert c["conv2"].how == "measured" and c["conv2"].side == a["conv4"].expected().side(0.95)
+def test_a_given_field_takes_the_place_of_the_expected_one() -> None:
+    """And is called what it is: measured on samples, or expected."""
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 5, padding=2))
+    a = ip.analyze(model, (1, 1, 32, 32))
+    measured = ip.effective(model, ["2"], (1, 1, 32, 32), samples=4, progress=False)["2"]
+    given = {"2": measured, "0": a["0"].expected((3, 4))}
+    c = a.coverage(square(2, 4, 8), effective=given)
+    assert {own.layer: own.how for own in c.layers} == {"0": "expected", "2": "measured", "3": "expected"}
+    assert c["2"].side == measured.side(0.95) and "px (measured)" in repr(c)
 
 
 def test_a_head_that_sees_all_covers_all() -> None:

@@ -21,6 +21,7 @@ import torch
 from click.testing import CliRunner
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgba
+from PIL import Image
 from torch import Tensor, nn
 
 import isopter as ip
@@ -288,8 +289,11 @@ def test_effective_square() -> None:
         torch.rand(20, 30),
         np.ones((20, 30, 1)),
         np.eye(5) > 0,
+        torch.rand(20, 30, requires_grad=True),
+        Image.fromarray(np.eye(20, 30, dtype=np.uint8)).convert("P"),
+        Image.fromarray(np.eye(20, 30, dtype=np.uint16) * 60_000),
     ],
-    ids=["grey", "rgb", "bytes", "tensor", "one channel", "bools"],
+    ids=["grey", "rgb", "bytes", "tensor", "one channel", "bools", "gradients", "palette", "scan"],
 )
 def test_image(image: Any) -> None:
     """Laid over the input exactly, whatever its resolution; not read is darkened, read is clear."""
@@ -320,6 +324,7 @@ def test_image_is_cut_at_its_centre() -> None:
         (np.full((20, 30, 3), 128.0), "hold 0 to 1"),
         (np.full((20, 30, 3), 300), "hold 0 to 255"),
         (np.full((20, 30), "x"), "values"),
+        ([[1, 2], [3]], "that is no array"),
         (None, ""),
     ],
 )  # fmt: skip
@@ -564,8 +569,9 @@ def test_growth_with_effective_fields() -> None:
         line = next(line for line in analysis.plot(effective=given).lines if line.get_label() == "effective, 95 %")
         assert list(line.get_xdata()) == [2, 6] and list(line.get_ydata()) == [fields["conv2"].side(0.95), fields["conv6"].side(0.95)]
         assert to_hex(line.get_color()) == look.EFFECTIVE
-    with pytest.raises(UsageError, match=r"Give what isopter\.effective returns"):
-        analysis.plot(effective={"conv2": 5})
+    for wrong in ({"conv2": 5}, [5], 5):
+        with pytest.raises(UsageError, match=r"Give what isopter\.effective returned"):
+            analysis.plot(effective=wrong)
 
 
 def test_growth_passes_over_what_theory_cannot_say() -> None:
@@ -660,8 +666,6 @@ def test_files(command: tuple[str, ...], form: str, tmp_path: Path) -> None:
 
 
 def test_unit_on_an_image(tmp_path: Path) -> None:
-    from PIL import Image
-
     photo = tmp_path / "photo.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 80, 3), np.uint8)).save(photo)
     plain, over = tmp_path / "plain.png", tmp_path / "over.png"
@@ -677,7 +681,7 @@ def test_wrong_files(tmp_path: Path) -> None:
     for arguments, says in (
         (("--image", damaged, "-o", out), "Cannot read the image"),
         (("--image", tmp_path / "none.png", "-o", out), "There is no image"),
-        (("--image", tmp_path, "-o", out), "is no image that isopter reads"),
+        (("--image", tmp_path, "-o", out), "no regular file"),
         (("--image", damaged), "--image is what a picture is drawn on"),
         (("--image", damaged, "-o", tmp_path / "unit.txt"), "--image is what a picture is drawn on"),
         (("-f", "json", "-o", out), "has no form 'json'"),

@@ -215,9 +215,9 @@ def test_effective_fields_are_expected_or_measured() -> None:
     f = numbers(a, "RF301")
     assert f["measured"] is False and f["size"] == [81, 81] and f["sigma"] == pytest.approx([5.1640, 5.1640], abs=1e-4)
     assert f["ratio"] == pytest.approx(a["conv40"].expected().side(0.95) / 81) and found(a, "RF301").severity == "note"
-    measured = {"conv2": a["conv2"].expected(), "conv1": a["conv1"].expected()}
-    g = found(a, "RF301", effective=measured)
-    assert g.numbers["measured"] is True and g.layer == "conv2" and g.severity == "good" and "measured" in g.message
+    given = {"conv2": a["conv2"].expected(), "conv1": a["conv1"].expected()}
+    g = found(a, "RF301", effective=given)
+    assert g.numbers["measured"] is False and g.layer == "conv2" and g.severity == "good" and "expected of random weights" in g.message
     assert found(a, "RF301", expected=False) is None
 
 
@@ -228,7 +228,8 @@ def test_no_effective_field_where_theory_has_none() -> None:
 def test_measured_fields_of_a_model() -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
     measured = ip.effective(model, ["2"], (1, 1, 16, 16), samples=4, progress=False)
-    assert numbers(torched(model, 1, 1, 16, 16), "RF301", effective=measured)["measured"] is True
+    f = found(torched(model, 1, 1, 16, 16), "RF301", effective=measured)
+    assert f.numbers["measured"] is True and "mass, measured)" in f.message
 
 
 class Swapped(nn.Module):

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,16 @@ from torch import nn
 
 import isopter as ip
 from isopter.design.objects import Objects
+from isopter.erf.expected import NotExpected
 from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured, Sums
 from isopter.errors import UsageError
 from isopter.report.page.fields import LEVELS, MOST, MOST_BLOCKS, drawn, worth_measuring
 from isopter.report.page.graph import graph_data
 from isopter.report.page.picture import data_url
 from isopter.report.page.rows import page_rows
+from isopter.report.page.summary import how
+from isopter.report.photo import photo
 from packed import unpack
 
 TEXT = "conv 3 p1, pool 2, conv 3 s2 p1"
@@ -59,6 +64,7 @@ class Parts(nn.Module):
 
 
 TWO = Parts(lambda m, x, y: (m.a(x) + 1, m.b(y)), a=nn.Conv2d(1, 1, 3, padding=1), b=nn.Conv2d(1, 1, 5))
+SECOND = Parts(lambda m, x, y: (m.a(x), m.b(y))[1], a=nn.Conv2d(1, 1, 3), b=nn.Conv2d(1, 1, 5))
 BOUND = Parts(lambda m, x: m.a(torch.linalg.pinv(x)), a=nn.Conv2d(1, 1, 3))
 APART = Parts(lambda m, x: m.a(x) * m.b(torch.ones(1, 1, 3, 3)).mean(), a=nn.Conv2d(1, 1, 3), b=nn.Conv2d(1, 1, 3))
 
@@ -67,6 +73,7 @@ CASES = {
     "text": analysis,
     "1-D": lambda: ip.analyze(models.wavenet(), (1, 1, 400)),
     "3-D": lambda: ip.analyze(models.highres3dnet(), (1, 1, 12, 11, 13)),
+    "second input": lambda: ip.analyze(SECOND, inputs=(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 17, 15))),
     "two inputs": lambda: ip.analyze(TWO, inputs=(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 17, 17))),
     "bounds": lambda: ip.analyze(BOUND, (1, 1, 9, 9)),
     "constants": lambda: ip.analyze(APART, (1, 1, 9, 9)),
@@ -85,7 +92,7 @@ def test_the_pack_holds_what_python_knows(case: ip.Analysis) -> None:
     html = case.show().html
     data, levels = unpack(html)
     (model,) = data["models"]
-    origin = case.graph.inputs[0]
+    origin = case.origin
     assert data["version"] == ip.__version__
     assert model["graph"] == plain(graph_data(case, origin))
     assert model["rows"] == plain(page_rows(case, origin)) and model["rows"]
@@ -121,6 +128,17 @@ def test_ops_beside_the_input_have_no_row() -> None:
     assert model["graph"]["ops"][made.find("b")]["edges"] == [] and "size" not in model["graph"]["ops"][made.find("b")]
 
 
+def test_the_input_is_the_first_that_the_output_depends_on() -> None:
+    """The page, its rows and its expected fields are about `Analysis.origin`."""
+    made = CASES["second input"]()
+    model = data_of(made)["models"][0]
+    assert made.origin == made.graph.inputs[1] == model["graph"]["origin"] and model["graph"]["shape"] == [1, 1, 17, 15]
+    assert [made.ops[op] for op, _, _ in model["rows"]] == ["b"] and [f["op"] for f in model["fields"]] == [made.find("b")]
+    assert dict(model["how"])["input"].startswith("input.1, 1x1x17x15")
+    with pytest.raises(UsageError, match=r"effective\['a'\]: that layer does not depend on the input 'input.1'"):
+        made.show(effective={"a": made["a"].expected()})
+
+
 def test_size_of_a_large_report() -> None:
     made = ip.analyze(models.resnet50(), (1, 3, 224, 224))
     html = made.show().html
@@ -138,6 +156,16 @@ def test_comparison() -> None:
     assert [len(m["table"]) for m in data["models"]] == [len(data["models"][0]["table"])] * 2
     three = data_of(first, compare=[first, second, first])
     assert [m["title"] for m in three["models"]] == [f"{TEXT} (1)", f"{TEXT} (2)", second.name, f"{TEXT} (3)"]
+
+
+def test_expected_fields_can_be_left_out_of_all_models() -> None:
+    """False is of every model, and then no number of theirs is an expected one; True is what None is."""
+    first, second = analysis(), analysis("conv 5, conv 3")
+    for model in data_of(first, compare=second, effective=False)["models"]:
+        assert model["fields"] == [] and dict(model["how"])["effective fields"] == "none"
+        assert "RF301" not in {f["rule"] for f in model["findings"]} and dict(model["table"])["effective field, 95 %"] == "not known"
+    assert data_of(first, compare=second, effective=True) == data_of(first, compare=second)
+    assert all(model["fields"] for model in data_of(first, compare=second, effective=True)["models"])
 
 
 def test_proof() -> None:
@@ -202,6 +230,9 @@ def test_the_page_asks_for_nothing() -> None:
     assert not re.findall(r"<link|@import|url\((?!#)|\bfetch\(|XMLHttpRequest|WebSocket|importScripts", html)
 
 
+RAMP = np.linspace(0, 1, 64).reshape(1, 64).repeat(48, axis=0)
+BYTES = np.rint(RAMP * 255).astype(np.uint8)
+
 # ---- what is refused ---------------------------------------------------------------------------------------------------
 
 
@@ -214,24 +245,27 @@ def test_the_page_asks_for_nothing() -> None:
         ({"effective": 5}, r"effective=int must be what isopter\.effective returned"),
         ({"effective": []}, "effective has 0 entries for 1 models"),
         ({"effective": [None, None]}, "effective has 2 entries for 1 models"),
-        ({"effective": {"nothing": None}}, "'nothing' is of no layer of conv 3 p1"),
-        ({"effective": {"conv1": np.ones((3, 3))}}, r"effective\['conv1'\] is no effective field of a unit with 2 indices"),
+        ({"effective": [1]}, "effective=int must be"),
+        ({"effective": {"nothing": None}}, r"effective\['nothing'\] is no effective field, but a NoneType"),
+        ({"effective": {"conv1": np.ones((3, 3))}}, r"effective\['conv1'\] is no effective field, but a ndarray"),
         ({"verification": True}, r"verification=bool must be what isopter\.verify returned"),
         ({"verification": [None, None]}, "verification has 2 entries for 1 models"),
         ({"objects": [(3, 4)]}, "objects=list must be sizes of objects"),
         ({"title": 5}, "title=int must be text"),
-        ({"image": "nothing.png"}, r"cannot be read: nothing\.png"),
-        ({"image": np.zeros((3, 9, 9))}, r"A picture of shape \(3, 9, 9\)"),
-        ({"image": np.zeros((0, 9))}, r"A picture of shape \(0, 9\)"),
-        ({"image": np.zeros((9, 9, 1))}, r"A picture of shape \(9, 9, 1\)"),
-        ({"image": np.zeros(9)}, r"A picture of shape \(9,\)"),
-        ({"image": np.zeros((9, 9), complex)}, "type complex128"),
-        ({"image": object()}, "type object"),
-        ({"image": [[1, 2], [3]]}, "list is no array"),
-        ({"image": torch.zeros(4, 4, requires_grad=True)}, "Tensor is no array"),
+        ({"image": "nothing.png"}, r"There is no image nothing\.png"),
+        ({"image": np.zeros((3, 9, 9))}, r"\(3, 9, 9\): channels first.*permute\(1, 2, 0\)"),
+        ({"image": np.zeros((0, 9))}, r"has the shape \(0, 9\)"),
+        ({"image": np.full((9, 9), np.nan)}, "from nan to nan"),
+        ({"image": Image.fromarray(np.full((9, 9), np.inf, np.float32))}, "from inf to inf"),
+        ({"image": RAMP * 1.2 - 0.1}, r"from -0\.1 to 1\.1"),
+        ({"image": np.zeros(9)}, r"has the shape \(9,\)"),
+        ({"image": np.zeros((9, 9), complex)}, "holds complex128 values"),
+        ({"image": object()}, "holds object values"),
+        ({"image": [[1, 2], [3]]}, "is a list that is no array"),
+        ({"image": torch.zeros(4, 4, dtype=torch.bfloat16)}, "is a Tensor that is no array"),
         ({"image": np.full((4, 4), 200.0)}, "values from 200 to 200"),
         ({"image": np.full((4, 4), -300)}, "values from -300 to -300"),
-        ({"image": np.full((4, 4), 60_000, np.uint16)}, "Expected bytes"),
+        ({"image": np.full((4, 4), 60_000, np.uint16)}, "values from 60000 to 60000"),
     ],
     ids=lambda v: v if isinstance(v, str) else " ".join(v),
 )
@@ -242,7 +276,7 @@ def test_wrong_options(options: dict[str, Any], said: str) -> None:
 
 def test_a_picture_needs_an_image() -> None:
     for text, size in (("conv 3", (1, 1, 9)), ("conv 3", (1, 1, 9, 9, 9))):
-        with pytest.raises(UsageError, match="a picture needs an input with two axes of space"):
+        with pytest.raises(UsageError, match="needs an input with two axes of space"):
             analysis(text, size).show(image=np.zeros((4, 4)))
 
 
@@ -266,10 +300,6 @@ def pixels(picture: Any, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))).astype(int)
 
 
-RAMP = np.linspace(0, 1, 64).reshape(1, 64).repeat(48, axis=0)
-BYTES = np.rint(RAMP * 255).astype(np.uint8)
-
-
 @pytest.mark.parametrize(
     "picture",
     [
@@ -277,6 +307,7 @@ BYTES = np.rint(RAMP * 255).astype(np.uint8)
         np.dstack([BYTES] * 3 + [np.full_like(BYTES, 255)]), RAMP.tolist(), Image.fromarray(BYTES), Image.fromarray(BYTES).convert("RGBA"),
         Image.fromarray(BYTES).convert("P"), Image.fromarray(BYTES).convert("CMYK"), Image.fromarray(BYTES.astype(np.uint16) * 200),
         Image.fromarray(RAMP.astype(np.float32) * 7 - 3), torch.from_numpy(RAMP),
+        torch.from_numpy(RAMP).requires_grad_(), RAMP[:, :, None],
     ],
     ids=lambda p: f"{type(p).__name__} {p.mode if isinstance(p, Image.Image) else getattr(p, 'dtype', '')} {getattr(p, 'shape', '')}",
 )  # fmt: skip
@@ -293,14 +324,20 @@ def test_files(suffix: str, tmp_path: Path) -> None:
     assert data_url(str(tmp_path / f"ramp.{suffix}"), (48, 64)) == data_url(tmp_path / f"ramp.{suffix}", (48, 64))
 
 
-def test_what_overshoots_is_cut() -> None:
-    """As resizing does; what is far beyond has another scale, and is refused above."""
-    assert np.abs(pixels(RAMP * 1.2 - 0.1, (48, 64)) - pixels((RAMP * 1.2 - 0.1).clip(0, 1), (48, 64))).max() == 0
+def test_pictures_stand_upright(tmp_path: Path) -> None:
+    """A camera held on its side writes that into EXIF; a PIL image is turned as its file is."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise shows it
+    Image.fromarray(BYTES).save(tmp_path / "turned.png", exif=exif)
+    upright = np.rot90(BYTES, -1)[:, :, None]
+    with Image.open(tmp_path / "turned.png") as opened:
+        for picture in (tmp_path / "turned.png", opened):
+            assert np.abs(photo(picture).astype(int) - upright).max() == 0
+            assert np.abs(pixels(picture, (64, 48)) - upright).max() <= 8
 
 
-def test_no_number_is_black_and_one_pixel_is_a_picture() -> None:
-    assert pixels(np.full((5, 5), np.nan), (5, 5)).max() == 0
-    assert pixels(np.full((5, 5), np.inf), (5, 5)).min() == 255
+def test_bools_and_one_pixel_are_pictures() -> None:
+    assert pixels(np.ones((5, 5), bool), (5, 5)).min() == 255 and pixels(np.zeros((5, 5), bool), (5, 5)).max() == 0
     assert pixels(np.ones((1, 1)), (1, 1)).tolist() == [[[255, 255, 255]]]
     assert pixels(Image.fromarray(np.full((5, 5), 7, np.int32)), (5, 5)).max() == 0, "a flat scan has no range to show"
 
@@ -358,6 +395,64 @@ def test_measured_fields_say_so() -> None:
     assert "6 samples, seed 3" in dict(model["how"])["effective fields"]
 
 
+def measured(samples: int, layer: str = "conv1", seed: int = 0) -> Measured:
+    sums = Sums((5, 5))
+    for k in range(samples):
+        sums.add(k, np.full((5, 5), k + 1.0))
+    place = {"origin": (10, 8), "center": (12.0, 10.0), "size": (3, 3), "image": (24, 20), "unit": (12, 10)}
+    return Measured(layer=layer, sums=sums, statistic="energy", seed=seed, **place)  # type: ignore[arg-type]
+
+
+def test_how_fields_were_found_is_a_sentence_for_each_kind() -> None:
+    made = analysis()
+    expected = "expected at random initialisation, computed without sampling"
+
+    def said(*fields: EffectiveField) -> str:
+        return dict(how(made, fields, None))["effective fields"]
+
+    assert said(measured(1)) == "measured: energy of the gradient, 1 sample, seed 0, error not known"
+    assert said() == "none" and said(field_of_map(np.ones((3, 3)))) == expected
+    both = said(field_of_map(np.ones((3, 3))), measured(1), measured(4, "conv2", seed=3))
+    error = measured(4).relative_error
+    assert both == f"measured: energy of the gradient, 1 to 4 samples, seeds 0, 3, errors up to {error:.1%}, of 1 not known. {expected}"
+    kinds = data_of(made, effective={"conv1": measured(2), "conv2": made["conv2"].expected()})["models"][0]
+    assert [f["kind"] for f in kinds["fields"]] == ["measured", "expected"]
+    assert "expected" in dict(kinds["table"])["effective field, 95 %"]
+
+
+@pytest.mark.parametrize("size", [(1, 1, 48, 40), (1, 1, 12, 10), (1, 1, 24)], ids=str)
+def test_fields_in_another_image_are_refused(size: tuple[int, ...]) -> None:
+    made, other = analysis(), analysis(size=size)
+    given = {"conv1": other["conv1"].expected()}
+    for ask in (
+        lambda: made.show(effective=given), lambda: made.findings(given), lambda: made.plot(effective=given),
+        lambda: made.coverage(Objects(np.ones((1, 2))), effective=given), lambda: ip.compare(made, made, effective=(None, given)),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=r"effective\['conv1'\] was found in an image of .* pixels.*one input size"):
+            ask()
+
+
+def test_fields_of_another_layer_or_unit_are_refused() -> None:
+    made = analysis()
+    wrong = replace(field_of_map(np.ones((3, 3)), layer="of a module that is not here"), image=(24, 20))
+    for given, said in (
+        ({"conv2": made["conv1"].expected()}, "is the field of another layer, 'conv1'"),
+        ({"conv1": replace(wrong, unit=(3, 20))}, r"is of unit \(3, 20\), and this layer has 24 x 20 units"),
+        ({"conv1": replace(wrong, unit=(3,))}, r"is of unit \(3,\)"),
+        ({"conv1": replace(wrong, unit=(-1, 0))}, r"is of unit \(-1, 0\)"),
+        ({"conv1": NotExpected("conv1", "it is so")}, "holds no field: No expected field is known for conv1: it is so"),
+        ({"conv1": 1}, "is no effective field, but a int"),
+    ):
+        for ask in (made.show, made.findings):
+            with pytest.raises(UsageError, match=said):
+                ask(effective=given)
+    assert made.show(effective={"conv1": wrong}), "what is known under another name may be given under the right one"
+    for given in ([1], 5):
+        for ask in (made.findings, made.plot, lambda effective: made.coverage(Objects(np.ones((1, 2))), effective=effective)):
+            with pytest.raises(UsageError, match=r"Give what isopter\.effective returned"):
+                ask(effective=given)
+
+
 def test_a_map_of_zeros() -> None:
     """It has no numbers, and one dark block to draw."""
     for shape in ((5,), (4, 6), (3, 3, 3)):
@@ -396,7 +491,7 @@ def test_worth_measuring() -> None:
 
 def rows_of(made: ip.Analysis) -> dict[str, list[str]]:
     """Labels of rows, with the labels of the rows they follow."""
-    rows = page_rows(made, made.graph.inputs[0])
+    rows = page_rows(made, made.origin)
     return {label: [rows[p][1] for p in parents] for _, label, parents in rows}
 
 
@@ -431,8 +526,8 @@ def test_rows_of_forks_and_dead_ends() -> None:
 
 def test_parents_come_before() -> None:
     for made in (ip.analyze(models.UNet(3, 4), (1, 3, 32, 32)), ip.analyze(models.se_resnet(), (1, 3, 65, 48))):
-        rows = page_rows(made, made.graph.inputs[0])
-        assert [op for op, _, _ in rows] == sorted({op for op, _, _ in rows}) and made.graph.inputs[0] not in {op for op, _, _ in rows}
+        rows = page_rows(made, made.origin)
+        assert [op for op, _, _ in rows] == sorted({op for op, _, _ in rows}) and made.origin not in {op for op, _, _ in rows}
         assert all(all(0 <= p < k for p in parents) for k, (_, _, parents) in enumerate(rows))
         assert [k for k, (_, _, parents) in enumerate(rows) if not parents] == [0], "all but the first follow something"
 

@@ -89,13 +89,18 @@ def compare(a: Analysis, b: Analysis, *, effective: tuple[Effects | None, Effect
     """Two analyses side by side: of two models, or of one at two input sizes.
 
     `effective`: for each, what `isopter.effective` returned, or None: then effective fields are the expected ones, where theory has
-    any. Layers are matched by name. Raises UsageError for what is no analysis.
+    any. Layers are matched by name. Raises UsageError for what is no analysis, and for effective fields of another model.
     """
     from isopter.analysis import Analysis
 
     for given in (a, b):
         if not isinstance(given, Analysis):
             raise UsageError(f"compare needs two analyses, and got a {type(given).__name__}. Make them with isopter.analyze.")
+    if not isinstance(effective, Sequence) or len(effective) != 2:
+        raise UsageError(
+            f"effective={type(effective).__name__} must be a pair: for each analysis what isopter.effective returned, or None, "
+            "as in effective=(measured, None)."
+        )
     rows = [{row["name"]: row for row in analysis.rows()} for analysis in (a, b)]
     keys = ("size", "stride", "start", "shape")
     common = [name for name in rows[0] if name in rows[1]]
@@ -106,12 +111,13 @@ def compare(a: Analysis, b: Analysis, *, effective: tuple[Effects | None, Effect
     return Comparison((a.name, b.name), both, layers, len(common) - len(differing), only)
 
 
-def facts(analysis: Analysis, effective: Effects | None = None) -> tuple[Fact, ...]:
+def facts(analysis: Analysis, effective: Effects | None = None, expected: bool = True) -> tuple[Fact, ...]:
     """The numbers to compare a model by; the labels are the same for every model.
 
     The output is the map the model ends in (of several, the one with the largest field); of a classifier, the last map before its head.
+    `expected`: whether expected fields may be computed where no effective field is given.
     """
-    about = subject(analysis, effective=effective)
+    about = subject(analysis, effective=effective, theory=expected)
     cost, head = total(analysis), next(about.widest_heads(), None)
     some = "" if not cost.unknown else f" and {len(cost.unknown)} ops unknown"
     return (
@@ -150,8 +156,8 @@ def _effect(about: Subject) -> Fact:
     if found is None:
         return Fact(label, None, "not known")
     theory = math.prod(found.field.size) ** (1 / len(found.field.size))
-    value = {"layer": about.name(found.op), "side": found.side, "ratio": found.side / theory, "measured": found.measured}
-    return Fact(label, value, f"{found.side:.4g} px ({found.side / theory:.0%}, {'measured' if found.measured else 'expected'})")
+    value = {"layer": about.name(found.op), "side": found.side, "ratio": found.side / theory, "measured": found.field.how == "measured"}
+    return Fact(label, value, f"{found.side:.4g} px ({found.side / theory:.0%}, {found.field.how})")
 
 
 def _limits(about: Subject) -> tuple[Fact, Fact]:

@@ -95,13 +95,13 @@ def coverage(
     about = subject(analysis, input=input, effective=effective)
     if len(about.axes) != 2:
         raise UsageError(f"Boxes have a height and a width, but the input has {len(about.axes)} space axes. Expected two.")
-    measured = {analysis.find(name): field for name, field in about.effective.items()}
-    chosen = _chosen(about, layers, set(measured))
+    given = {analysis.find(name): field for name, field in about.effective.items()}
+    chosen = _chosen(about, layers, set(given))
     expecting = set(chosen.values()) if layers is not None else set(about.heads)
-    return Coverage(objects, tuple(_covered(about, objects, name, op, measured.get(op), op in expecting) for name, op in chosen.items()))
+    return Coverage(objects, tuple(_covered(about, objects, name, op, given.get(op), op in expecting) for name, op in chosen.items()))
 
 
-def _chosen(about: Subject, layers: Sequence[str] | str | None, measured: set[int]) -> dict[str, int]:
+def _chosen(about: Subject, layers: Sequence[str] | str | None, given: set[int]) -> dict[str, int]:
     """Names and ops: those asked for, else every op that is a map and sees something else than its inputs do."""
     analysis = about.analysis
     if layers is not None:
@@ -111,20 +111,19 @@ def _chosen(about: Subject, layers: Sequence[str] | str | None, measured: set[in
             if not about.plan.depends(op):
                 raise UsageError(f"{name} does not depend on the input {about.name(about.origin)!r}, so it sees no object in it.")
         return found
-    heads = set(about.heads) | measured
+    heads = set(about.heads) | given
     chosen = [i for i in about.seen if about.is_map(i) and (i in heads or not all(e.plain for e in about.plan.incoming(i, False)))]
     return {about.name(i): i for i in chosen}
 
 
 def _covered(
-    about: Subject, objects: Objects, name: str, op: int, measured: EffectiveField | None, expecting: bool
+    about: Subject, objects: Objects, name: str, op: int, effect: EffectiveField | None, expecting: bool
 ) -> LayerCoverage:
     field = about.field(op)
     inside = float((objects.sizes <= [float(n) for n in field.size]).all(axis=1).mean())
-    effect, how = measured, "measured"
     if effect is None and expecting and about.steps(op) is not None and all(n > 0 for n in field.size):
-        effect, how = expected_of(field), "expected"
+        effect = expected_of(field)
     side = float(effect.side(0.95)) if effect is not None else math.nan
-    if not math.isfinite(side):
+    if effect is None or not math.isfinite(side):
         return LayerCoverage(name, field.size, inside)
-    return LayerCoverage(name, field.size, inside, side, float((objects.sizes <= side).all(axis=1).mean()), how)
+    return LayerCoverage(name, field.size, inside, side, float((objects.sizes <= side).all(axis=1).mean()), effect.how)

@@ -99,13 +99,7 @@ def findings(
     expected: bool = True,
 ) -> tuple[Finding, ...]:
     """See `Analysis.findings`."""
-    if effective is not None and not isinstance(effective, Mapping):
-        raise UsageError(
-            f"effective={type(effective).__name__} must be what isopter.effective returned, or a dict of effective fields by layer name."
-        )
     about = subject(analysis, input=input, effective=effective, verification=verification, theory=expected)
-    for name in about.effective:
-        analysis.find(name)  # a name that is none is an error, not a finding less
     return tuple(found for rule in rules() if (found := rule.check(about)) is not None)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from isopter.design.effects import checked
 from isopter.fields.extent import Progression, Unbounded
 from isopter.fields.field import Field
 from isopter.fields.plan import Plan
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Subject:
     """`analysis` over the input with op index `origin`, and what else is known of the model.
 
-    `effective`: measured effective fields by layer name. `verification`: what a proof on the model said. `theory`: whether expected
+    `effective`: effective fields that are known, by layer name. `verification`: what a proof on the model said. `theory`: whether expected
     fields may be computed where none was measured.
     """
 
@@ -121,8 +122,10 @@ def subject(
     verification: Verification | None = None,
     theory: bool = True,
 ) -> Subject:
-    """The subject over the input called `input`, by default the model's first. Raises LayerNotFound for a name that is no input."""
-    return Subject(analysis, origin(analysis, input), dict(effective or {}), verification, theory)
+    """The subject over the input called `input`, by default the model's first. Raises LayerNotFound for a name that is no
+    input, and UsageError for effective fields that are not of this model (see `effects.checked`)."""
+    at = origin(analysis, input)
+    return Subject(analysis, at, checked(analysis, effective, at), verification, theory)
 
 
 def origin(analysis: Analysis, input: str | None) -> int:

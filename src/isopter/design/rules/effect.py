@@ -43,37 +43,36 @@ def effective(subject: Subject) -> Finding | None:
         return None
     field, name = found.field, subject.name(found.op)
     ratio = found.side / math.prod(field.size) ** (1 / len(field.size))
-    how = "measured" if found.measured else "expected of random weights"
+    how = "measured" if field.how == "measured" else "expected of random weights"
     message = f"The effective field of {name} is {found.side:.4g} px (95 % of its mass, {how}), "
     message += f"{ratio:.0%} of the theoretical {pixels(field.size)}."
     if getattr(field, "clipped", False):
         message += " It was cut off at the image's border."
     numbers = {"side": found.side, "size": plain(field.size), "ratio": ratio, "sigma": [float(s) for s in field.sigma]}
-    numbers |= {"measured": found.measured, "statistic": field.statistic}
+    numbers |= {"measured": field.how == "measured", "statistic": field.statistic}
     return Finding("RF301", "note" if ratio < SMALL else "good", name, message, numbers)
 
 
 @dataclass(frozen=True, eq=False)
 class Effect:
-    """The effective `field` of op `op`, the `side` of the square that holds 95 % of it, and whether it was measured or is expected."""
+    """The effective `field` of op `op`, and the `side` of the square that holds 95 % of it."""
 
     op: int
     field: EffectiveField
     side: float
-    measured: bool
 
 
 def nearest_effective(subject: Subject) -> Effect | None:
-    """The effective field nearest to the output that is known: of the last layer measured, else as expected of the last map."""
+    """The effective field nearest to the output that is known: of the last layer given, else as expected of the last map."""
     known = [(subject.analysis.find(name), field) for name, field in subject.effective.items()]
     for op, field in sorted(known, key=lambda pair: -pair[0]):
         side = float(field.side(0.95))
         if all(0 < n < math.inf for n in field.size) and math.isfinite(side):
-            return Effect(op, field, side, True)
+            return Effect(op, field, side)
     for op in subject.widest_heads() if subject.theory else ():
         if subject.steps(op) is not None and all(n > 0 for n in subject.field(op).size):
             expected = expected_of(subject.field(op))
-            return Effect(op, expected, float(expected.side(0.95)), False) if expected is not None else None
+            return Effect(op, expected, float(expected.side(0.95))) if expected is not None else None
     return None
 
 

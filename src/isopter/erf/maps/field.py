@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, assert_never
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, assert_never
 
 import numpy as np
 
@@ -48,7 +48,8 @@ class EffectiveField:
     (may be negative). `center`: centre of the unit's *theoretical* field, in the same pixels; the unit's own place where that field
     is unbounded. `size`: the theoretical size in pixels, math.inf where unbounded. `image`: the image's size in pixels. `unit`: the
     unit's index. `statistic`: of the gradient g of the unit by the pixel, summed over the input's channels and averaged: "energy"
-    g^2, "rms" its root after averaging, "abs" |g|, "relu" max(g, 0).
+    g^2, "rms" its root after averaging, "abs" |g|, "relu" max(g, 0). `how` it was found: "measured" on samples, or "expected" of random
+    weights, computed without any.
 
     All lengths are in input pixels. Where the map is 0 everywhere every metric is nan. Raises UsageError for a map with
     a negative or not finite value, and for tuples that do not match it.
@@ -62,6 +63,7 @@ class EffectiveField:
     image: tuple[int, ...]
     unit: tuple[int, ...]
     statistic: Statistic
+    how: ClassVar[Literal["measured", "expected"]] = "expected"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "map", _checked(self))

@@ -143,6 +143,7 @@ class Measured(EffectiveField):
     clipped: bool = False
     seed: int = 0
     notes: tuple[str, ...] = ()
+    how = "measured"
 
     def __post_init__(self) -> None:
         if not self.sums.count:
@@ -162,8 +163,8 @@ class Measured(EffectiveField):
     @cached_property
     def stderr(self) -> Floats:
         """Standard error of the map per pixel, for error bars: the plain one, widened (see `Sums.widening`) so that two of it hold the
-        truth in 93 to 96 % of cases though squared gradients are skewed (of "rms", "abs" and "relu", which are less so, in 95 to 98 %); nan below
-        two samples.
+        truth in 93 to 96 % of cases though squared gradients are skewed (of "rms", "abs" and "relu", which are less so, in 95 to 98 %);
+        nan below two samples.
         """
         return self._plain * self.sums.widening()
 

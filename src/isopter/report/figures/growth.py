@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from isopter.design.effects import GIVE, checked
 from isopter.errors import UsageError
 from isopter.report.figures import look
 from isopter.report.rows import field_of, select
@@ -93,16 +94,14 @@ def _sides(analysis: Analysis, effective: Any) -> list[tuple[int, float]]:
     """(op, side) of every effective field, in order; what theory cannot say is passed over."""
     if effective is None:
         return []
+    if not isinstance(effective, Iterable):
+        raise UsageError(f"effective={type(effective).__name__} must be a mapping. {GIVE}.")
     fields = effective.items() if isinstance(effective, Mapping) else [(getattr(f, "layer", None), f) for f in effective]
     sides = []
     for name, field in fields:
         if not getattr(field, "applies", True):
             continue
-        if not hasattr(field, "side"):
-            raise UsageError(
-                f"effective=... holds a {type(field).__name__}. Give what isopter.effective returns, or a dict such as "
-                "{name: analysis[name].expected()}."
-            )
+        checked(analysis, {name: field})
         side = float(field.side(SHARE))
         sides += [(analysis.find(name), side)] if math.isfinite(side) else []
     return sorted(sides)

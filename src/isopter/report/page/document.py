@@ -70,15 +70,15 @@ def _model(analysis: Analysis, title: str, effective: Effects, verified: Verific
         written.append({**made.facts, "at": at, "count": len(made.levels)})
         levels.append(made.levels)
         at += len(made.levels)
-    measured = effective if isinstance(effective, Mapping) else None
+    given, theory = effective if isinstance(effective, Mapping) else None, effective is not False
     return {
         "name": analysis.name,
         "title": title,
         "graph": graph_data(analysis, origin),
         "rows": found,
         "fields": written,
-        "findings": [finding.to_dict() for finding in analysis.findings(effective=measured, verification=verified)],
-        "table": summary(analysis, measured),
+        "findings": [finding.to_dict() for finding in analysis.findings(given, verified, expected=theory)],
+        "table": summary(analysis, given, theory),
         "how": how(analysis, list(shown.values()), verified),
         "verified": {"ok": verified.ok, "pairs": verified.checked, "text": str(verified)} if verified is not None else None,
     }

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isopter.design.effects import checked
 from isopter.erf.maps.field import EffectiveField
+from isopter.erf.maps.measured import Measured
 from isopter.errors import UsageError
 from isopter.report.page.rows import Row, page_rows
 from isopter.report.rows import field_of
@@ -40,11 +42,10 @@ def drawn(op: int, field: EffectiveField) -> Drawn:
     blocks = _blocks(values, step)
     top = blocks.max(initial=0.0)
     levels = np.rint((LEVELS - 1) * np.sqrt(blocks / top)) if top > 0 else np.zeros_like(blocks)
-    measured = hasattr(field, "samples")
     return Drawn(
         {
             "op": op,
-            "kind": "measured" if measured else "expected",
+            "kind": field.how,
             "unit": [int(i) for i in field.unit],
             "origin": [int(o + c) for o, c in zip(field.origin, corner, strict=True)],
             "shape": list(blocks.shape),
@@ -55,7 +56,7 @@ def drawn(op: int, field: EffectiveField) -> Drawn:
             "side95": _number(field.side(0.95)),
             "ratio": _number(field.ratio),
             "statistic": field.statistic,
-            "error": _number(getattr(field, "relative_error", math.nan)),
+            "error": _number(field.relative_error) if isinstance(field, Measured) else None,
         },
         levels.astype(np.uint8).tobytes(),
     )
@@ -64,25 +65,15 @@ def drawn(op: int, field: EffectiveField) -> Drawn:
 def fields(
     analysis: Analysis, rows: Sequence[Row], effective: Mapping[str, EffectiveField] | bool | None
 ) -> Iterator[tuple[int, EffectiveField]]:
-    """The fields to draw, by op. Measured ones by layer name; for None the expected ones of some rows, for False none.
+    """The fields to draw, by op: those given by layer name; for None the expected ones of some rows, for False none.
 
-    Raises UsageError where a name is no layer of the model.
+    Raises UsageError where they are not of this model, or not over `analysis.origin` (see `effects.checked`).
     """
     if effective is None or effective is True:
         yield from _expected(analysis, rows)
     elif effective is not False:
-        for name, field in effective.items():
-            if name not in analysis:
-                raise UsageError(
-                    f"The effective field of {name!r} is of no layer of {analysis.name}. Measure the model that the report is of."
-                )
-            index = analysis.find(name)
-            axes = len(field_of(analysis, index).units)
-            if not isinstance(field, EffectiveField) or len(field.unit) != axes:
-                raise UsageError(
-                    f"effective[{name!r}] is no effective field of a unit with {axes} indices. Expected those of isopter.effective."
-                )
-            yield index, field
+        for name, field in checked(analysis, effective, analysis.origin).items():
+            yield analysis.find(name), field
 
 
 def worth_measuring(analysis: Analysis) -> list[str]:

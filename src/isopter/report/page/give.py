@@ -61,7 +61,9 @@ def _check(name: str, value: object, kind: type | UnionType, expected: str) -> N
 
 
 def _each(given: Any, count: int, name: str) -> list[Any]:
-    """One for each model: what is given alone is the first one's."""
+    """One for each model: True and False are of all of them, what else is given alone is the first one's."""
+    if isinstance(given, bool):
+        return [given] * count
     if not isinstance(given, Sequence):
         return [given, *[None] * (count - 1)]
     if len(given) != count:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import isopter
 from isopter.design.compare import facts
+from isopter.erf.maps.measured import Measured
 from isopter.report.lines import shape_text
 
 if TYPE_CHECKING:
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
     from isopter.verification import Verification
 
 
-def summary(analysis: Analysis, measured: Mapping[str, EffectiveField] | None) -> list[tuple[str, str]]:
-    """The numbers that models are compared by: (what, text) pairs, the same ones for every model."""
-    return [(fact.label, fact.text) for fact in facts(analysis, measured)]
+def summary(analysis: Analysis, effective: Mapping[str, EffectiveField] | None, expected: bool = True) -> list[tuple[str, str]]:
+    """The numbers that models are compared by: (what, text) pairs, the same ones for every model.
+
+    `effective`: the fields given by layer name; `expected`: whether expected ones may take their place.
+    """
+    return [(fact.label, fact.text) for fact in facts(analysis, effective, expected)]
 
 
 def how(analysis: Analysis, fields: Sequence[EffectiveField], verified: Verification | None) -> list[tuple[str, str]]:
@@ -34,17 +39,31 @@ def how(analysis: Analysis, fields: Sequence[EffectiveField], verified: Verifica
 
 
 def _effective(fields: Sequence[EffectiveField]) -> str:
-    """How they were found; of measured ones on what, and how sure they are."""
-    if not fields:
-        return "none"
-    first = fields[0]
-    samples = getattr(first, "samples", None)
-    if samples is None:
-        assumptions = sorted({a for f in fields for a in getattr(f, "assumptions", ())})
-        return f"expected at random initialisation, computed without sampling{'; ' if assumptions else ''}{'; '.join(assumptions)}"
-    errors = [f.relative_error for f in fields if hasattr(f, "relative_error")]
-    clipped = [f.layer for f in fields if getattr(f, "clipped", False)]
-    seed = getattr(first, "seed", 0)
-    said = f"measured: {first.statistic} of the gradient, {samples} samples, seed {seed}, errors up to {max(errors):.1%}"
+    """How they were found, a sentence for each kind there is."""
+    measured = [field for field in fields if isinstance(field, Measured)]
+    expected = [field for field in fields if field.how == "expected"]
+    said = [_measured(measured)] if measured else []
+    return ". ".join(said + ([_expected(expected)] if expected else [])) or "none"
+
+
+def _measured(fields: Sequence[Measured]) -> str:
+    """Of what, on how many samples, and how sure they are."""
+    statistics = " and ".join(sorted({field.statistic for field in fields}))
+    counts, seeds = sorted({field.samples for field in fields}), sorted({field.seed for field in fields})
+    samples = f"{counts[0]} to {counts[-1]} samples" if len(counts) > 1 else f"{counts[0]} sample{'s' if counts[0] > 1 else ''}"
+    seed = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    clipped = [field.layer for field in fields if field.clipped]
+    said = f"measured: {statistics} of the gradient, {samples}, {seed}, {_errors(fields)}"
     return said + (f"; cut off at the border of the image: {', '.join(clipped)}" if clipped else "")
 
+
+def _errors(fields: Sequence[Measured]) -> str:
+    known = [field.relative_error for field in fields if math.isfinite(field.relative_error)]
+    if not known:
+        return "error not known"
+    return f"errors up to {max(known):.1%}" + (f", of {len(fields) - len(known)} not known" if len(known) < len(fields) else "")
+
+
+def _expected(fields: Sequence[EffectiveField]) -> str:
+    assumptions = sorted({assumption for field in fields for assumption in getattr(field, "assumptions", ())})
+    return "; ".join(["expected at random initialisation, computed without sampling", *assumptions])
