@@ -134,6 +134,7 @@ def test_erf_on_images(net: str) -> None:
     assert [m["fields"] for m in noise["models"]] != [m["fields"] for m in photos["models"]]
     assert "nowhere" in bad(net, "-i", "1x3x16x16", "--erf", "--images", "nowhere")
     assert "add --erf" in bad(net, "-i", "1x3x16x16", "--images", "photos")
+    assert "--samples is how many inputs --erf measures on: add --erf" in bad(net, "-i", "1x3x16x16", "--samples", 16)
 
 
 def test_erf_needs_a_model_that_runs(net: str) -> None:
@@ -183,8 +184,9 @@ def test_saved_analysis() -> None:
     Path("report.html").unlink()
     for option in (("-i", "1x1x9x9"), ("--axes", "h"), ("--training",)):
         assert f"{option[0]} cannot change it" in bad("saved.json", *option)
+        assert f"{option[0]} cannot change it" in bad("saved.json", *option, "--compare", TEXT), "it would be of the second model alone"
     assert "no weights" in bad("saved.json", "--pretrained")
-    assert data_of("saved.json", "-i", "1x1x9x9", "--compare", TEXT)["models"][1]["graph"]["shape"] == [1, 1, 9, 9]
+    assert data_of(TEXT, "-i", "1x1x9x9", "--compare", "saved.json")["models"][0]["graph"]["shape"] == [1, 1, 9, 9]
 
 
 def test_axes_and_training(net: str) -> None:
@@ -207,7 +209,10 @@ def test_status(net: str) -> None:
     assert "no such luck" in bad(net.replace(":Net", ":Broken"), "-i", "1x3x8x8", status=3)
     assert "Nothing" in bad(net.replace(":Net", ":Nothing"), "-i", "1x3x8x8")
     assert "no layer is called" in bad("nothing 3")
-    assert "Cannot write" in bad(TEXT, "-o", "none/report.html")
+    Path("folder").mkdir()
+    for output in ("none/report.html", "folder"):
+        assert "Cannot write" in bad(TEXT, "-o", output)
+        assert "Cannot write" in bad(net.replace(":Net", ":Broken"), "-i", "1x3x8x8", "-o", output), "said before the model is run"
     assert "--samples" in bad(TEXT, "--samples", 0) and "--verify" in bad(TEXT, "--verify", 0)
     assert "expected whole numbers" in bad(TEXT, "-i", "large")
 

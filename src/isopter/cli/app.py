@@ -202,7 +202,7 @@ def erf(**options: Any) -> int:
 @click.option("--image", type=click.Path(), metavar="FILE", help="A picture to draw fields on; its middle is cut to the input's shape.")
 @click.option("--compare", multiple=True, metavar="MODEL2", help="Another model beside it, on the same input; may be repeated.")
 @click.option("--erf", is_flag=True, help="Measure effective fields (default: expected ones, computed without running the model).")
-@click.option("--samples", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="How many inputs --erf takes.")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="How many inputs --erf takes (default: 16).")
 @click.option("--images", type=click.Path(), metavar="DIR", help="Images that --erf measures on, instead of noise.")
 @click.option("--verify", "units", type=click.IntRange(min=1), metavar="N", help="Hold the analysis against the model at N units.")
 @click.option("--coco", type=click.Path(), metavar="FILE", help="Annotations whose object sizes are held against the fields.")

@@ -125,6 +125,17 @@ def write(text: str, output: str | None) -> None:
         raise UsageError(f"Cannot write {output}: {error.strerror or error}. Choose another file for -o.") from error
 
 
+def check_output(output: str | None) -> None:
+    """What can be known before the work about whether `write` will fail. Raises UsageError."""
+    if output is None or output == "-":
+        return
+    folder = Path(os.path.realpath(output)).parent
+    if not folder.is_dir():
+        raise UsageError(f"Cannot write {output}: there is no folder {folder}. Make it, or choose another file for -o.")
+    if Path(output).is_dir():
+        raise UsageError(f"Cannot write {output}: it is a folder. Choose another file for -o.")
+
+
 def _encodable(text: str, encoding: str) -> str:
     """`text` with stand-ins for what a terminal's encoding lacks."""
     try:

@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isopter.cli.common import axes_of, input_of, loaded_model, plain_warnings, user_code, write
+from isopter.cli.common import axes_of, check_output, input_of, loaded_model, plain_warnings, user_code, write
 from isopter.errors import UsageError
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
     from isopter.erf.maps.field import EffectiveField
     from isopter.verification import Verification
+
+
+SAMPLES = 16
+"""So many inputs --erf takes, unless --samples says otherwise."""
 
 
 def run(
@@ -23,7 +27,7 @@ def run(
     image: str | None,
     compare: Sequence[str],
     erf: bool,
-    samples: int,
+    samples: int | None,
     images: str | None,
     units: int | None,
     coco: str | None,
@@ -35,20 +39,23 @@ def run(
     """Write the report; 1 where the model was verified and found wrong."""
     if images is not None and not erf:
         raise UsageError("--images is what --erf measures on: add --erf. A picture to draw fields on is --image FILE.")
+    if samples is not None and not erf:
+        raise UsageError("--samples is how many inputs --erf measures on: add --erf.")
     if show and output == "-":
         raise UsageError("--open shows a file, and -o - writes to standard output. Name a file.")
+    check_output(output)
     from isopter.report.page.give import page
 
     objects = _objects(coco)
     made = [_Made(spec, size, training, axes, pretrained) for spec in (model, *compare)]
     unused = [name for name, value in (("-i", size), ("--axes", axes), ("--training", training)) if value]
-    if unused and not any(one.given for one in made):
+    if unused and made[0].loaded is made[0].analysis:
         raise UsageError(f"{model} is a saved analysis, made for one input: {', '.join(unused)} cannot change it. Name the model itself.")
     text = page(
         made[0].analysis,
         image=image,
         compare=[other.analysis for other in made[1:]],
-        effective=[one.measured(samples, images) if erf else None for one in made],
+        effective=[one.measured(samples or SAMPLES, images) if erf else None for one in made],
         verification=[one.verified(units) for one in made],
         objects=objects,
     )
