@@ -136,7 +136,7 @@ def write(folder: Path) -> int:
 
 def fixture(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, Any]:
     """The data of one network, and questions with their answers."""
-    origin = analysis.graph.inputs[0]
+    origin = analysis.origin
     plan = analysis._walk(origin).plan
     fields = [analysis._field(i, origin) for i in range(len(plan.graph.ops)) if plan.depends(i)]
     asked = [f for f in fields if 0 not in f.units]
@@ -198,7 +198,7 @@ FACTS = ("shape", "units", "extent", "size", "stride", "start", "basis", "contex
 def what_if(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, Any]:
     """A random edit or another input size, and what every op is then; or which op stops matching, and why."""
     graph = analysis.graph
-    plan = analysis._walk(graph.inputs[0]).plan
+    plan = analysis._walk(analysis.origin).plan
     windows = [i for i, op in enumerate(graph.ops) if op.kind in ("conv", "conv_transpose", "pool") and _may_edit(analysis, i)]
     edits = {i: _edit(graph.ops[i], rng) for i in rng.sample(windows, min(len(windows), rng.choice((0, 1, 1, 2))))}
     size = list(graph.ops[plan.origin].shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 import torch
 
 import isopter as ip
-from isopter.reads.relation import Masked, Relation
+from isopter.reads.axis import AxisMap, Ints, Periodic
+from isopter.reads.registry import Site
+from isopter.reads.relation import Link, Masked, Reads, Relation, along
 from isopter.report.page.graph import graph_data
 from isopter.report.page.relations import bits, positions, relation_data
-from page_fixtures import NAMED, write
+from page_fixtures import NAMED, fixture, write
 
 WEB = Path(__file__).resolve().parent.parent / "web"
 
@@ -87,6 +90,68 @@ def test_a_wrong_answer_is_noticed(fixtures: Path, tmp_path: Path) -> None:
     assert set(re.findall(r"^not ok \d+ - (\S+)", done.stdout, re.MULTILINE)) == set(parts) - {"nothing"}
 
 
+# ---- rules of a user's own ------------------------------------------------------------------------------------------------
+
+
+class Apart(AxisMap):
+    """Output i reads i - 2 and i + 3, wherever it is."""
+
+    @property
+    def plane(self) -> Periodic:
+        return Periodic(1, np.array([[-2, 3]]))
+
+
+class Mirrored(AxisMap):
+    """Output i reads i, and what stands as far from the other end."""
+
+    def table(self, n_out: int, n_in: int) -> Ints:
+        return np.stack([np.arange(n_out), n_in - 1 - np.arange(n_out)], axis=1)
+
+
+@torch.library.custom_op("isopter_page::own", mutates_args=())
+def own(x: torch.Tensor, kind: int) -> torch.Tensor:
+    return x.clone()
+
+
+@own.register_fake
+def _(x: torch.Tensor, kind: int) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
+@ip.register("isopter_page::own")
+def reads_of_own(site: Site) -> Reads:
+    return ((along(4, {3: Apart() if site.params["kind"] == 0 else Mirrored()}),),)
+
+
+class Own(torch.nn.Module):
+    def __init__(self, kind: int) -> None:
+        super().__init__()
+        self.kind, self.conv = kind, torch.nn.Conv2d(1, 1, (1, 3), padding=(0, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(own(self.conv(x), self.kind))
+
+
+@needs_node
+def test_rules_of_ones_own_are_exact_in_the_page(tmp_path: Path) -> None:
+    """Maps of other kinds than isopter's travel as what they read: inside the image and, where they have one, on the plane."""
+    for kind in range(2):
+        made = ip.analyze(Own(kind), (1, 1, 8, 8))
+        assert made.exact and made.show().html
+        found = fixture(made, random.Random(kind), 60) | {"whatIf": []}
+        (tmp_path / f"own_{kind}.json").write_text(json.dumps(found, allow_nan=False))
+    done = run_node(tmp_path)
+    compared = re.search(r"compared (\d+) units", done.stdout)
+    assert done.returncode == 0 and compared and int(compared[1]) == 120, done.stdout[-3000:] + done.stderr[-2000:]
+
+
+def test_a_map_of_ones_own_is_a_take() -> None:
+    """Its table for these sizes, -1 beyond the border, and its pattern on the plane."""
+    written = relation_data(along(1, {0: Apart()}), (5,), (4,))["links"]
+    assert written == [[[0], [0], ["t", positions(np.array([[-1, 3], [-1, 4], [0, -1], [1, -1]])), [1, [[-2, 3]]]]]]
+    assert relation_data(along(1, {0: Mirrored()}), (3,), (3,))["links"][0][2] == ["t", positions(np.array([[0, 2], [1, 1], [2, 0]])), None]
+
+
 # ---- the data -------------------------------------------------------------------------------------------------------------
 
 
@@ -137,9 +202,7 @@ def test_positions_are_differences() -> None:
 
 def test_masks_that_repeat_are_written_once() -> None:
     """Attention in windows: thousands of windows share a handful of masks."""
-    from isopter.reads.relation import Link
-
     pattern = np.ones((500, 16, 16), np.bool_)
     pattern[7, 3] = False
-    text = json.dumps(relation_data(Relation((Link((0, 1), (0, 2), Masked(pattern)),))))
+    text = json.dumps(relation_data(Relation((Link((0, 1), (0, 2), Masked(pattern)),)), (500, 3, 16), (500, 16, 3)))
     assert len(text) < 2500

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isopter.fields.extent import Extent, Progression, Unbounded
+from isopter.fields.plan import Edge, Plan
 from isopter.graph import Op
 from isopter.report.page.relations import Relations
 from isopter.report.rows import plain
@@ -58,7 +59,7 @@ def _op_data(analysis: Analysis, walks: Walks, index: int, relations: Relations)
         "units": _ints(plan.units[index]),
         "inputs": _ints(op.inputs),
         "edges": [
-            [edge.source, PLAIN if edge.plain else relations.add(edge.relation), int(edge.local)] for edge in plan.edges[index] or ()
+            [edge.source, PLAIN if edge.plain else _relation(edge, plan, relations), int(edge.local)] for edge in plan.edges[index] or ()
         ],
     }
     window = window_data(op)
@@ -83,6 +84,10 @@ def _op_data(analysis: Analysis, walks: Walks, index: int, relations: Relations)
         "exactness": field.exactness,
         "plane": walks.plane_is_pullable(index),
     }
+
+
+def _relation(edge: Edge, plan: Plan, relations: Relations) -> int:
+    return relations.add(edge.relation, plan.graph.ops[edge.source].shape, plan.graph.ops[edge.target].shape)
 
 
 def extent_data(extent: Extent) -> dict[str, Any] | str:

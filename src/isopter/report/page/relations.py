@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any
 
 import numpy as np
 
+from isopter.graph import Shape
 from isopter.reads.axis import NOTHING, Array, AxisMap, Periodic, Same, Span, Spread, Take, Whole, Window
-from isopter.reads.relation import Listed, Masked, Regroup, Relation, Table
+from isopter.reads.relation import Link, Listed, Masked, Regroup, Relation, Table
 
 
 class Relations:
@@ -24,9 +26,9 @@ class Relations:
         self.written: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
 
-    def add(self, relation: Relation) -> int:
-        """The place of `relation` in `written`: that of an equal one, or a new one."""
-        data = relation_data(relation)
+    def add(self, relation: Relation, inner: Shape, outer: Shape) -> int:
+        """The place of `relation` in `written`: that of an equal one, or a new one. It leads from the shape `inner`, read, to `outer`."""
+        data = relation_data(relation, inner, outer)
         key = json.dumps(data, separators=(",", ":"))
         if key not in self._places:
             self._places[key] = len(self.written)
@@ -34,9 +36,10 @@ class Relations:
         return self._places[key]
 
 
-def relation_data(relation: Relation) -> dict[str, Any]:
-    """One relation: its links as [outs, ins, map], and `unread`, `summary` and `exactness` where there is something to say."""
-    data: dict[str, Any] = {"links": [[list(link.outs), list(link.ins), map_data(link.map)] for link in relation.links]}
+def relation_data(relation: Relation, inner: Shape, outer: Shape) -> dict[str, Any]:
+    """One relation, by which a tensor of shape `outer` reads one of shape `inner`: its links as [outs, ins, map], and `unread`, `summary`
+    and `exactness` where there is something to say."""
+    data: dict[str, Any] = {"links": [[list(link.outs), list(link.ins), _link_map(link, inner, outer)] for link in relation.links]}
     if relation.summary:
         data["summary"] = 1
     if relation.exactness != "exact":
@@ -46,8 +49,13 @@ def relation_data(relation: Relation) -> dict[str, Any]:
     return data
 
 
-def map_data(link_map: AxisMap | Regroup | Listed) -> Any:
-    """The code of a map. A user's own kind of axis map is written as its pattern on the plane."""
+def _link_map(link: Link, inner: Shape, outer: Shape) -> Any:
+    return map_data(link.map, math.prod(inner[axis] for axis in link.ins), math.prod(outer[axis] for axis in link.outs))
+
+
+def map_data(link_map: AxisMap | Regroup | Listed, n_in: int, n_out: int) -> Any:
+    """The code of a map by which `n_out` positions read `n_in`. A user's own kind of axis map is written as a Take of its table, with its
+    pattern on the plane: the same reads."""
     match link_map:
         case Same():
             return "="
@@ -67,6 +75,8 @@ def map_data(link_map: AxisMap | Regroup | Listed) -> Any:
             return ["T", positions(rows)]
         case Masked(pattern):
             return ["M", bits(pattern)]
+        case AxisMap():
+            return ["t", positions(link_map.table(n_out, n_in)), plane_data(link_map.plane)]
         case _:
             raise TypeError(f"a {type(link_map).__name__} has no code: add one here and in web/engine/maps.js")
 
