@@ -132,6 +132,80 @@ def test_a_layer_called_twice_changes_twice() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["conv", "conv#2"])
+def test_any_call_names_the_layer(name: str) -> None:
+    """An edit of one call is an edit of all, and of the layer once."""
+    analysis = ip.analyze(shared().eval(), (1, 2, 20, 16))
+    edited = changed(shared(), {"conv": {"kernel": 5, "padding": 2}})
+    assert_equal(analysis.what_if({name: {"kernel": 5}}), ip.analyze(edited, (1, 2, 20, 16)))
+    with pytest.raises(ip.UsageError, match="twice"):
+        analysis.what_if({"conv": {"kernel": 5}, "conv#2": {"kernel": 5}})
+
+
+class Beside(nn.Module):
+    """The first input is not what the output depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(2, 2, 3)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.head(y)
+
+
+def test_the_size_of_the_input_that_is_meant() -> None:
+    analysis = ip.analyze(Beside(), inputs={"x": torch.zeros(1, 1, 5, 5), "y": torch.zeros(1, 2, 9, 9)})
+    for found in (analysis.what_if(input_size=(1, 2, 12, 11)), analysis.what_if(input_size=(1, 2, 12, 11), input="y")):
+        assert found["head"].shape == (1, 2, 10, 9) and found["x"].shape == (1, 1, 5, 5)
+    assert analysis.what_if(input_size=(1, 1, 6, 7), input="x")["x"].shape == (1, 1, 6, 7)
+    with pytest.raises(ip.LayerNotFound):
+        analysis.what_if(input_size=(1, 1, 6, 7), input="z")
+
+
+ASSUMED: list[tuple[str, Callable[[Tensor], Tensor], str]] = [
+    ("by size", lambda x: F.interpolate(x, size=(24, 9)), "resample axis 2 by the ratio of 12 to 24, not to a fixed size"),
+    ("adaptive", lambda x: F.adaptive_avg_pool2d(x, (5, 9)), "pool to 5x9 positions at any size"),
+    ("table", lambda x: x + torch.ones(4, 12, 9), "have a constant, 4x12x9, that changes with the map"),
+    ("prelu", lambda x: F.prelu(x, torch.ones(4)), ""),
+    ("number", lambda x: x * 2 + torch.tensor(1.0), ""),
+    ("gain", lambda x: x * torch.ones(4, 1, 1), ""),
+    ("global", lambda x: F.adaptive_avg_pool2d(x, 1), ""),
+    ("by factor", lambda x: F.interpolate(x, scale_factor=2), ""),
+    ("rest", lambda x: x[:, :, 1:], "run to the end of axis 2 at any size"),
+    ("pad", lambda x: F.pad(x, (0, 0, 1, 2)), "pad axis 2 by 1 in front and 2 behind at any size"),
+    ("pad beside", lambda x: F.pad(x, (1, 2)), ""),
+    ("roll", lambda x: torch.roll(x, 2, 2), "roll axis 2 by 2 at any size"),
+    ("joined", lambda x: torch.cat([x, torch.zeros(1, 4, 1, 9)], 2), "join constants that keep their length along axis 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fn", "message"), [a[1:] for a in ASSUMED], ids=[a[0] for a in ASSUMED])
+def test_what_is_assumed_is_said(fn: Callable[[Tensor], Tensor], message: str) -> None:
+    """An issue of the result for each assumption used at another size; none where the size is the same, or nothing is assumed."""
+    analysis = ip.analyze(Lambda(fn), (1, 4, 12, 9))
+    assert analysis.what_if().issues == analysis.issues == ()
+    found = analysis.what_if(input_size=(1, 4, 14, 9))
+    assert [issue.what for issue in found.issues] == ([f"Assumed to {message}"] if message else [])
+    assert all(issue.where in analysis.ops for issue in found.issues)
+    again = found.what_if(input_size=(1, 4, 16, 9))
+    assert len(set(again.issues)) == len(again.issues)
+
+
+def test_padding_of_one_side_is_said() -> None:
+    """Padding behind alone, as "same" padding of a stride has it, follows from the size in some programs and not in others."""
+    program = Lambda(lambda x, c: c(F.pad(x, (0, 1, 0, 1))), c=nn.Conv2d(2, 2, 3, 2))
+    found = ip.analyze(program, (1, 2, 12, 12)).what_if(input_size=(1, 2, 13, 13))
+    assert found.issues and all("behind at any size" in issue.what for issue in found.issues)
+
+
+def test_the_first_of_an_axis_beside_space() -> None:
+    """A class token among tokens that are no space; along space, one position may be a share of them."""
+    analysis = ip.analyze(Lambda(lambda x: x[:, 0] * 2), (1, 2, 8, 8))
+    found = analysis.what_if(input_size=(1, 3, 8, 8))
+    assert found.ops and found.graph.ops[-1].shape == (1, 8, 8)
+    assert [issue.what for issue in found.issues] == ["Assumed to take the first position of axis 1 alone at any size"]
+
+
 def moves() -> Iterator[Any]:
     """Ops that follow another size, alone."""
 
@@ -141,7 +215,6 @@ def moves() -> Iterator[Any]:
     yield one("flip", lambda x: x.flip(2))
     yield one("every second", lambda x: x[:, :, 1::2, ::3])
     yield one("from the third", lambda x: x[:, :, 2:])
-    yield one("first", lambda x: x[:, :, 0])
     yield one("roll", lambda x: torch.roll(x, (2, -3), (2, 3)))
     for mode in ("constant", "reflect", "replicate", "circular"):
         yield one(f"pad {mode}", lambda x, mode=mode: F.pad(x, (1, 2, 3, 0), mode=mode))
@@ -246,6 +319,7 @@ UNKNOWN: list[tuple[str, nn.Module, Size, Size, str]] = [
     ("view", Lambda(lambda x: x.view(1, 2, 4, 2, 8)), (1, 2, 8, 8), (1, 2, 12, 8), r"^view stops matching: it splits 8 into 4x2"),
     ("constant", Lambda(lambda x: torch.cat([x, torch.ones(1, 1, 8, 8)], 1)), (1, 2, 8, 8), (1, 2, 12, 8), "with a constant"),
     ("short slice", Lambda(lambda x: x[:, :, :-2] * 2), (1, 2, 8, 8), (1, 2, 12, 8), r"takes positions 0 to 5 of 8 along axis 2"),
+    ("first", Lambda(lambda x: x[:, :, 0] * 2), (1, 2, 8, 8), (1, 2, 12, 8), r"takes positions 0 to 0 of 8 along axis 2"),
     ("last", Lambda(lambda x: x[:, :, -1] * 2), (1, 2, 8, 8), (1, 2, 12, 8), r"takes positions 7 to 7 of 8 along axis 2"),
     ("index", Lambda(lambda x: x[:, :, [3, 1, 1]] * 2), (1, 2, 8, 8), (1, 2, 12, 8), r"listed positions of axis 2, which was 8 long"),
     ("mask", Lambda(lambda x, m: x.masked_fill(m, 0.0), m=torch.eye(8) > 0), (1, 2, 8, 8), (1, 2, 9, 9), r"a mask of fixed size"),
@@ -280,6 +354,12 @@ def test_sizes_nobody_can_know(model: nn.Module, size: Size, other: Size, messag
         ({"4": {"dilation": 2}}, "average pooling, which has no dilation"),
         ({"5": {"stride": 1}}, "adds 1 outputs at the end"),
         ({"0": {"kernel": 3}, "conv2d": {"kernel": 3}}, "No layer|twice"),
+        ({"0": 3}, "0: 3 must be a dict of some of kernel, stride"),
+        ({"0": None}, "0: None must be a dict"),
+        ([("0", {"kernel": 3})], "must be a dict from layer names"),
+        ("0", "must be a dict from layer names"),
+        ({"0": {"kernel": 10**30}}, "too large. Give whole numbers from 1 to 1,000,000"),
+        ({"0": {"padding": (10**30, 0)}}, "too large. Give whole numbers from 0 to"),
     ],
 )
 def test_edits_that_are_none(edits: dict[str, Any], message: str) -> None:

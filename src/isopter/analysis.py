@@ -77,7 +77,8 @@ class Analysis:
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """What keeps the result from being exact: ops without a rule, positions chosen by values, a control path taken."""
+        """What keeps the result from being exact: ops without a rule, positions chosen by values, a control path taken, what `what_if`
+        assumed."""
         return self.graph.issues
 
     @property
@@ -214,17 +215,22 @@ class Analysis:
         return halo(self, key, input=input)
 
     def what_if(
-        self, edits: Mapping[str, Mapping[str, int | Sequence[int]]] | None = None, input_size: Sequence[int] | None = None
+        self,
+        edits: Mapping[str, Mapping[str, int | Sequence[int]]] | None = None,
+        input_size: Sequence[int] | None = None,
+        *,
+        input: str | None = None,
     ) -> Analysis:
-        """The same network with other windows, or at another input size; exact, and the model is not needed.
+        """The same network with other windows, or at another input size; the model is not needed.
 
         `edits`: by layer or op name some of ``dict(kernel=, stride=, dilation=, padding=)``, whole numbers or one per space axis.
-        `input_size`: the shape of the (first) input. Raises UsageError where branches no longer match, or a shape is not known. See
-        `isopter.design.what_if`.
+        `input_size`: the shape of the input that `input` names (default: that of `origin`). The answer is that of the edited model, on
+        assumptions about what its program does at other sizes; those used are in `issues`, and `exactness` says nothing of them. Raises
+        UsageError where branches no longer match, or a shape is not known. See `isopter.design.what_if`.
         """
         from isopter.design.what_if import what_if
 
-        return what_if(self, edits, input_size)
+        return what_if(self, edits, input_size, input=input)
 
     # ---- out ---------------------------------------------------------------------------------------------------------
 

@@ -1,13 +1,14 @@
 """Shapes after an edit: what an op makes of inputs of other sizes, told from its numbers and the shapes it was captured with.
 
-What a program fixed and what it computed from a size looks alike in a capture. Where the two would differ, the op cannot follow: `Misfit`.
+What a program fixed and what it computed from a size looks alike in a capture. Where the two would differ, the op cannot follow: `Misfit`;
+or, where one of them is how such programs are written, that one is assumed and said: `Place.notes`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -24,13 +25,16 @@ Edit = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An op as captured, the shapes it then read, those it reads now, and the names of its inputs."""
+    """An op as captured, the shapes it then read, those it reads now, and the names of its inputs. `units`: which axes of its first input
+    carry space. `notes`: what was assumed of it, in plain sentences."""
 
     op: Op
     before: tuple[Shape, ...]
     now: tuple[Shape, ...]
     names: tuple[str, ...]
     edit: Edit
+    units: tuple[int, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
     def follow(self, axis: int) -> int:
         """The new length of an axis that is as long as that of the first input."""
@@ -117,7 +121,10 @@ def _averages_all(place: Place) -> bool:
 def _window_axis(place: Place, k: int, axis: int) -> Window:
     p = place.op.params
     plain = Window(p["kernel"][k], p["stride"][k], p["dilation"][k], p["pad"][k], ceil=p.get("ceil", False))
-    return edited(ended(plain, place.before[0][axis], place.op.shape[axis]), *_numbers(place.edit, k))
+    window = ended(plain, place.before[0][axis], place.op.shape[axis])
+    if window.back != window.pad and not place.same(axis) and "padding" not in place.edit:
+        place.notes.append(f"Assumed to pad axis {axis} by {window.pad} in front and {window.back} behind at any size")
+    return edited(window, *_numbers(place.edit, k))
 
 
 def _transposed_axis(place: Place, k: int, axis: int) -> Transposed:
@@ -132,9 +139,13 @@ def _numbers(edit: Edit, k: int) -> list[int | None]:
 
 @shape_of("adaptive_pool")
 def _adaptive(place: Place) -> After:
-    """To the sizes it had: those of nn.AdaptiveAvgPool2d((7, 7)). (A None among them cannot be told from the size it stood for.)"""
-    axes = place.op.params["axes"]
-    return place.op.params, (*place.now[0][:-axes], *place.op.shape[-axes:])
+    """To the sizes it had: those of nn.AdaptiveAvgPool2d((7, 7)). (A None among them cannot be told from the size it stood for.) A size of
+    1 is taken for granted."""
+    axes, old = place.op.params["axes"], place.op.shape
+    first = len(old) - axes
+    if any(old[axis] > 1 and not place.same(axis) for axis in range(first, len(old))):
+        place.notes.append(f"Assumed to pool to {show(old[first:])} positions at any size")
+    return place.op.params, (*place.now[0][:first], *old[first:])
 
 
 @shape_of("resample")
@@ -151,6 +162,8 @@ def _resample(place: Place) -> After:
             raise Misfit(f"it resamples {n} positions to {m}: of {now} it would make {float(now * scale):.4g}, which is no whole number")
         else:
             sizes[axis] = math.floor(now * scale)
+            if step is None:
+                place.notes.append(f"Assumed to resample axis {axis} by the ratio of {n} to {m}, not to a fixed size")
     return place.op.params, tuple(sizes)
 
 
@@ -162,6 +175,9 @@ def _pointwise(place: Place) -> After:
     shape = _broadcast(place, len(place.op.shape), place.op.shape)
     for key in ("unread", "covered"):
         _fits_mask(place, place.op.params.get(key), shape)
+    constant = place.op.params.get("constant", ())
+    if any(n > 1 and old != now for n, old, now in zip(reversed(constant), reversed(place.op.shape), reversed(shape), strict=False)):
+        place.notes.append(f"Assumed to have a constant, {show(constant)}, that changes with the map")
     return place.op.params, shape
 
 
@@ -265,6 +281,9 @@ def _transpose(place: Place) -> After:
 @shape_of("roll")
 def _roll(place: Place) -> After:
     """By as many positions as before."""
+    for axis, shift in place.op.params["shifts"].items():
+        if shift and not place.same(axis):
+            place.notes.append(f"Assumed to roll axis {axis} by {shift} at any size")
     return place.op.params, place.now[0]
 
 
@@ -279,6 +298,8 @@ def _pad(place: Place) -> After:
             raise Misfit(f"{p['mode']} padding of {max(before, behind)} is more than axis {axis} of length {now} has to offer")
         if now + before + behind < 1:
             raise Misfit(f"it crops all {now} positions of axis {axis}")
+        if now != n and (before or behind):
+            place.notes.append(f"Assumed to pad axis {axis} by {before} in front and {behind} behind at any size")
         shape.append(now + before + behind)
     return p, tuple(shape)
 
@@ -292,14 +313,17 @@ def _slice(place: Place) -> After:
     n, m, now = place.before[0][axis], place.op.shape[axis], place.now[0][axis]
     if now == n:
         return p, _with(place.now[0], axis, m)
-    if (start, step) == (0, 1) and m == 1:
-        return p, _with(place.now[0], axis, 1)  # x[:, 0], a class token
+    first = (start, step, m) == (0, 1, 1)
+    if first and axis not in place.units:  # x[:, 0]; along space, 1 of n may be a share of them
+        place.notes.append(f"Assumed to take the first position of axis {axis} alone at any size")
+        return p, _with(place.now[0], axis, 1)
     if step < 0 and (start, m) == (n - 1, -(-n // -step)):
         return {**p, "start": now - 1}, _with(place.now[0], axis, -(-now // -step))
-    to_the_end = step > 0 and start + m * step >= n and 2 * start <= max(n - 1, 2 * step - 2)
+    to_the_end = not first and step > 0 and start + m * step >= n and 2 * start <= max(n - 1, 2 * step - 2)
     if not to_the_end or start >= now:
         last = start + (m - 1) * step
         raise Misfit(f"it takes positions {start} to {last} of {n} along axis {axis}; which those are of {now} is not known")
+    place.notes.append(f"Assumed to run to the end of axis {axis} at any size")
     return p, _with(place.now[0], axis, -(-(now - start) // step))
 
 
@@ -316,6 +340,8 @@ def _concat(place: Place) -> After:
         raise Misfit(_mismatch(place, "joins"))
     if _with(place.now[0], axis, 0) != _with(place.op.shape, axis, 0) and _has_constants(place):
         raise Misfit(f"it joins {show(place.now[0])} with a constant whose size is not known to change")
+    if _has_constants(place) and any(was[axis] != now[axis] for was, now in zip(place.before, place.now, strict=True)):
+        place.notes.append(f"Assumed to join constants that keep their length along axis {axis}")
     shift, offsets = 0, [0] * len(place.now)
     for k in sorted(range(len(place.now)), key=lambda k: (p["offsets"][k], place.before[k][axis])):
         offsets[k] = p["offsets"][k] + shift

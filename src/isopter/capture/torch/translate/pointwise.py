@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,16 @@ def pointwise(rec: Tape, call: Call) -> Value:
     scale = _scale(call)
     if scale is not None:
         params["slopes"] = scale
+    if constant_shape := _constant_shape(rec, call):
+        params["constant"] = constant_shape
     return Data(rec.emit("pointwise", out, list(dict.fromkeys(inputs)), params, source), fixed, faint)
+
+
+def _constant_shape(rec: Tape, call: Call) -> tuple[int, ...]:
+    """The sizes of the tensors among the operands that do not depend on the input, together; () where they are but numbers."""
+    shapes = [tuple(v.shape) for v in call.arguments.values() if isinstance(v, Tensor) and not isinstance(rec.value(v), Data)]
+    together = tuple(int(n) for n in torch.broadcast_shapes(*shapes))
+    return together if math.prod(together) > 1 else ()
 
 
 def _scale(call: Call) -> tuple[float] | None:
