@@ -94,6 +94,17 @@ def shuffled() -> nn.Module:
         nn.PixelShuffle(2), nn.Conv2d(3, 3, 3, 2, 1),
     )  # fmt: skip
 
+def shared() -> nn.Module:
+    """A convolution that is called three times, a constant of the map's size, a resampling to a size, an adaptive pool."""
+
+    def forward(x: Tensor, c: nn.Module, last: nn.Module) -> Tensor:
+        x = c(F.interpolate(c(c(x)), size=(2 * x.shape[2], 2 * x.shape[3])))
+        x = last(x[:, :, 1:] + torch.ones(x.shape[2] - 1, x.shape[3]))
+        return torch.roll(F.adaptive_avg_pool2d(x, (5, 4)) @ torch.ones(4, 3), 1, 2)
+
+    return Lambda(forward, c=nn.Conv2d(2, 2, 3, padding=1), last=nn.Conv2d(2, 3, 3))
+
+
 NAMED: dict[str, tuple[Factory, Size]] = {
     "resnet18": (models.resnet18, (1, 3, 97, 65)),
     "bottlenecks": (lambda: models.ResNet(models.Bottleneck, (1, 2, 1, 1), width=8, classes=3), (1, 3, 66, 81)),
@@ -109,6 +120,7 @@ NAMED: dict[str, tuple[Factory, Size]] = {
     "turned": (turned, (1, 2, 23, 30)),
     "adaptive": (adaptive, (1, 2, 31, 22)),
     "shuffled": (shuffled, (1, 2, 26, 34)),
+    "shared": (shared, (1, 2, 13, 11)),
     "vgg": (lambda: models.vgg16(10).features[:24], (1, 3, 51, 75)),
 }
 
@@ -145,6 +157,7 @@ def fixture(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, 
     pixels = [tuple(rng.randrange(n) for n in fields[0].input_shape) for _ in range(3)] if asked else []
     return {
         "graph": graph_data(analysis, origin),
+        "cost": analysis.cost().to_dict(),
         "units": [unit(rng.choice(asked), rng) for _ in range(units if asked else 0)],
         "reach": [reach(fields, pixel) for pixel in pixels],
         "paths": [paths(rng.choice(fields), axis) for axis in range(len(plan.axes)) for _ in range(3)],
@@ -200,7 +213,9 @@ def what_if(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, 
     graph = analysis.graph
     plan = analysis._walk(analysis.origin).plan
     windows = [i for i, op in enumerate(graph.ops) if op.kind in ("conv", "conv_transpose", "pool") and _may_edit(analysis, i)]
-    edits = {i: _edit(graph.ops[i], rng) for i in rng.sample(windows, min(len(windows), rng.choice((0, 1, 1, 2))))}
+    chosen = rng.sample(windows, min(len(windows), rng.choice((0, 1, 1, 2))))
+    layers = {graph.ops[i].name.partition("#")[0]: i for i in chosen}  # an edit of one call is one of all
+    edits = {i: _edit(graph.ops[i], rng) for i in layers.values()}
     size = list(graph.ops[plan.origin].shape)
     if not edits or rng.random() < 0.5:
         for axis in plan.axes:
@@ -210,22 +225,25 @@ def what_if(analysis: ip.Analysis, rng: random.Random, units: int) -> dict[str, 
         "inputSize": [size[axis] for axis in plan.axes],
     }
     try:
-        found = analysis.what_if({graph.ops[i].name: edit for i, edit in edits.items()}, size)
+        found = analysis.what_if({graph.ops[i].name: edit for i, edit in edits.items()}, size, input=graph.ops[plan.origin].name)
     except ip.UsageError as error:
         return asked | {"broken": str(error)}
+    notes = [str(issue) for issue in found.issues[len(analysis.issues) :]]
     data = graph_data(found, plan.origin)
     edges = [[[edge[0], edge[2]] for edge in op["edges"]] for op in data["ops"]]
     some = [found._field(i, plan.origin) for i, op in enumerate(data["ops"]) if 0 not in op["shape"] and plan.depends(i)]
     return asked | {
         "ops": [{key: op.get(key) for key in FACTS} | {"edges": known} for op, known in zip(data["ops"], edges, strict=True)],
         "units": [unit(rng.choice(some), rng) for _ in range(units)],
+        "notes": notes,
+        "cost": found.cost().to_dict(),
     }
 
 
 def _may_edit(analysis: ip.Analysis, index: int) -> bool:
     """Whether the op is known by its own name alone, and is no fixed filter."""
     op = analysis.graph.ops[index]
-    return analysis.find(op.name) == index and f"{op.name}#2" not in analysis.graph.layers and not {"taps", "squares"} & set(op.params)
+    return analysis.find(op.name) == index and not {"taps", "squares"} & set(op.params)
 
 
 def _edit(op: Op, rng: random.Random) -> dict[str, tuple[int, ...]]:

@@ -69,6 +69,8 @@ def _spoil(part: str, found: dict[str, Any]) -> None:
             next(iter(found["reach"][0]["ops"].values()))["count"] += 1
         case "paths":
             found["paths"][0]["counts"][0] += "0"
+        case "cost":
+            found["cost"]["weights"] += 1
         case "exposure":
             found["exposure"][0]["shares"][0] += 0.001
         case "whatIf":
@@ -80,7 +82,7 @@ def _spoil(part: str, found: dict[str, Any]) -> None:
 @needs_node
 def test_a_wrong_answer_is_noticed(fixtures: Path, tmp_path: Path) -> None:
     """A comparison that cannot fail proves nothing: one number changed, of whichever kind, must be reported."""
-    parts = ("nothing", "support", "lo", "reach", "paths", "exposure", "whatIf", "extent")
+    parts = ("nothing", "support", "lo", "reach", "paths", "exposure", "whatIf", "extent", "cost")
     for part in parts:
         found = json.loads((fixtures / "gridding.json").read_text())
         _spoil(part, found)

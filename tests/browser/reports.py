@@ -47,6 +47,39 @@ class Two(nn.Module):
         return self.head(self.left(x) + self.right(y))
 
 
+class Shared(nn.Module):
+    """One convolution called twice, then resampled to a size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.interpolate(self.c(self.c(x)), size=(2 * x.shape[2], 2 * x.shape[3]))
+
+
+class Last(nn.Module):
+    """Channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class Second(nn.Module):
+    """Of two inputs the output depends on the second alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.conv(y)
+
+
 def branches() -> nn.Module:
     """Two branches that are joined: a change to one of them does not fit the other."""
     return Lambda(
@@ -73,6 +106,9 @@ MAKE: dict[str, Callable[[], ip.Analysis]] = {
     "one": lambda: ip.analyze(nn.Conv2d(1, 1, 1), (1, 1, 1, 1)),
     "nothing": lambda: ip.analyze(nn.Identity(), (1, 3, 8, 8)),
     "two": lambda: ip.analyze(Two(), inputs={"x": torch.zeros(1, 3, 20, 24), "y": torch.zeros(1, 3, 40, 48)}),
+    "shared": lambda: ip.analyze(Shared(), (1, 1, 32, 32)),
+    "last axes": lambda: ip.analyze(Last(), (1, 24, 30, 3), axes=(1, 2)),
+    "second": lambda: ip.analyze(Second(), inputs={"x": torch.zeros(1, 1, 8, 8), "y": torch.zeros(1, 3, 20, 24)}),
     "branches": lambda: ip.analyze(branches(), (1, 3, 32, 40)),
 }
 

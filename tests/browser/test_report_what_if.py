@@ -116,6 +116,56 @@ def test_copied_code_gives_the_same(show: Show) -> None:
     assert then["conv1"].input_shape == (288, 288)
 
 
+def copied(page: Opened) -> str:
+    page.at("#what-if button").filter(has_text="Copy as code").click()
+    return page.at("#what-if textarea").input_value()
+
+
+def test_a_shared_layer_changes_in_all_its_calls(show: Show) -> None:
+    """Whichever call is looked at; its weights are counted once."""
+    made = report("shared")
+    page = show(made.file)
+    for call in ("c", "c#2"):
+        page.choose(call)
+        slider(page, "kernel", 9 if call == "c" else 5)
+    then = made.analysis.what_if({"c": {"kernel": 5}})
+    same_answer(page, then)
+    assert answer(page)["weights"] == ["9", "25"]
+    assert copied(page) == 'analysis.what_if({"c": dict(kernel=5)})'
+    page.choose("c")
+    assert page.at('#what-if input[aria-label="kernel"]').input_value() == "5"
+
+
+def test_what_is_assumed_is_said(show: Show) -> None:
+    """In Python's words, under the table; nothing is said where nothing is assumed."""
+    made = report("shared")
+    page = show(made.file)
+    page.choose("c")
+    slider(page, "kernel", 5)
+    assert page.at("#what-if .assumed").count() == 0
+    slider(page, "input size", 48)
+    said_here = page.at("#what-if .assumed").all_text_contents()
+    assert said_here == [f"{issue}." for issue in made.analysis.what_if(input_size=(1, 1, 48, 48)).issues]
+    assert len(said_here) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size", "code"),
+    [
+        ("last axes", "conv", 48, "analysis.what_if({}, input_size=(1, 48, 60, 3))"),
+        ("second", "conv", 40, 'analysis.what_if({}, input_size=(1, 3, 40, 48), input="y")'),
+        ("ahead", "conv1", 804, "analysis.what_if({}, input_size=(1, 1, 804))"),
+    ],
+)
+def test_copied_sizes_are_those_of_the_input(show: Show, name: str, layer: str, size: int, code: str) -> None:
+    made = report(name)
+    page = show(made.file)
+    page.choose(layer)
+    slider(page, "input size", size)
+    assert copied(page) == code
+    same_answer(page, eval(code, {"analysis": made.analysis}))
+
+
 def test_reset_brings_the_network_back(show: Show) -> None:
     page = show(report("resnet18").file)
     page.choose("conv1")

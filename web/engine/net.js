@@ -4,7 +4,8 @@ import { extents } from "./extents.js";
 import { paths } from "./paths.js";
 import { boxOf, onUnits, overSpace, overUnits, pullBack, pushOn } from "./pull.js";
 import { exposure, paddingShare, spanOf } from "./exposure.js";
-import { whatIf } from "./whatif/whatif.js";
+import { cost } from "./cost.js";
+import { callsOf, whatIf } from "./whatif/whatif.js";
 
 /** One network: plain data with relations read, and the walks over it. Positions are 0-based, boxes half-open, in input pixels. */
 export class Net {
@@ -112,11 +113,22 @@ export class Net {
   /**
    * The same network with other windows or at another input size, or which op stops matching, and why.
    * @param {{edits?: Object<number, object>, inputSize?: number[]}} change  edits: by op index some of kernel, stride, dilation, padding,
-   *   a number or one per space axis; inputSize: of the image
-   * @returns {{net: Net, broken: null}|{net: null, broken: {op: number, name: string, why: string}}}
+   *   a number or one per space axis, for all calls of its layer; inputSize: of the image
+   * @returns {{net: Net, broken: null, notes: string[]}|{net: null, broken: {op: number, name: string, why: string}, notes: string[]}}
+   *   notes: what was assumed of ops at other sizes
    */
   whatIf({ edits = {}, inputSize = null }) {
     return whatIf(this, edits, inputSize, (fields) => new Net(fields));
+  }
+
+  /** The op of a layer and those of its other calls, which change with it. @param {number} op @returns {number[]} */
+  calls(op) {
+    return callsOf(this, op);
+  }
+
+  /** Multiply-accumulates and weights of the whole network. @returns {{macs: number, weights: number, unknown: string[]}} */
+  cost() {
+    return cost(this);
   }
 
   /** The boxes of whole ops worked out so far. @param {boolean} context @returns {Map<number, object>} */

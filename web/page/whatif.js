@@ -1,4 +1,4 @@
-/** What if this layer's kernel, dilation or stride were another, or the input larger? Exact, from the graph alone. */
+/** What if this layer's kernel, dilation or stride were another, or the input larger? From the graph alone; what that assumes is said. */
 
 import { el, put } from "./dom.js";
 import { frame } from "./panel.js";
@@ -14,7 +14,7 @@ export function whatIf(node, state) {
   let input = null;
 
   function sliders() {
-    const { op, net, view } = state;
+    const { op, net } = state;
     const own = op.window;
     remark.textContent = op.name;
     const kinds = own ? (op.kind === "pool" ? ["kernel", "stride"] : ["kernel", "dilation", "stride"]) : [];
@@ -22,7 +22,7 @@ export function whatIf(node, state) {
       body,
       !own && el("p", { class: "empty" }, "Pick a convolution or a pooling for its kernel, dilation and stride."),
       kinds.map((kind) => {
-        const now = edits[view.op]?.[kind] ?? own[kind][0];
+        const now = edits[layer()]?.[kind] ?? own[kind][0];
         const [low, high] = RANGES[kind];
         return slider(kind, now, low, Math.max(high, own[kind][0]), (n) => change(kind, n));
       }),
@@ -40,13 +40,19 @@ export function whatIf(node, state) {
   }
 
   function change(kind, n) {
-    const { op, view } = state;
-    const own = { ...edits[view.op], [kind]: n };
+    const { op } = state;
+    const own = { ...edits[layer()], [kind]: n };
     if (n === op.window[kind][0] && new Set(op.window[kind]).size === 1) delete own[kind];
-    edits = { ...edits, [view.op]: own };
-    if (!Object.keys(own).length) delete edits[view.op];
+    edits = { ...edits, [layer()]: own };
+    if (!Object.keys(own).length) delete edits[layer()];
     answerNow();
   }
+
+  /** The first call of the layer shown: edits are kept by it, as they change all calls. */
+  const layer = () => state.net.calls(state.view.op)[0];
+
+  /** The input size of the slider, per axis. */
+  const imageThen = () => state.net.image.map((n) => Math.max(1, Math.round((n * input) / state.net.image[0])));
 
   function forget() {
     edits = {};
@@ -62,11 +68,15 @@ export function whatIf(node, state) {
       return put(answer, el("p", { class: "note" }, "Move a slider: the dashed curve is the edited network."));
     }
     const wide = Object.fromEntries(Object.entries(edits).map(([op, own]) => [op, Object.fromEntries(Object.entries(own).map(([kind, n]) => [kind, net.ops[op].window[kind].map(() => n)]))]));
-    const { net: ghost, broken } = net.whatIf({ edits: wide, inputSize: input === null ? undefined : net.image.map((n) => Math.max(1, Math.round((n * input) / net.image[0]))) });
+    const { net: ghost, broken, notes } = net.whatIf({ edits: wide, inputSize: input === null ? undefined : imageThen() });
     state.imagine(ghost ? { net: ghost } : null);
     if (broken) return put(answer, el("p", { class: "broken" }, el("b", {}, broken.name), ` stops matching: ${broken.why}`));
     const out = [...model.rows].reverse().find((row) => net.ops[row.op].unitSizes.length && model.size(row.op) !== Infinity)?.op ?? state.view.op;
-    put(answer, el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "then"))), el("tbody", {}, facts(net, ghost, out).map(([name, ...cells]) => el("tr", { class: cells[0] === cells[1] ? null : "differs" }, el("th", { scope: "row" }, name), cells.map((c) => el("td", {}, c)))))));
+    put(
+      answer,
+      el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, "now"), el("th", { scope: "col" }, "then"))), el("tbody", {}, facts(net, ghost, out).map(([name, ...cells]) => el("tr", { class: cells[0] === cells[1] ? null : "differs" }, el("th", { scope: "row" }, name), cells.map((c) => el("td", {}, c)))))),
+      notes.map((note) => el("p", { class: "note assumed" }, `${note}.`)),
+    );
     if (!code.hidden) code.value = asCode();
   }
 
@@ -78,15 +88,14 @@ export function whatIf(node, state) {
       ["stride", ...both((n) => sizes(n.ops[out].stride, true))],
       ["shape", ...both((n) => sizes(n.ops[out].shape))],
       ["density", ...both((n) => density(n, out))],
-      ["convolutions’ multiply-adds", ...both((n) => metric(cost(n).macs))],
-      ["convolutions’ weights", ...both((n) => count(cost(n).weights))],
+      ["multiply-adds", ...both((n) => known(n.cost(), metric, "macs"))],
+      ["weights", ...both((n) => known(n.cost(), count, "weights"))],
     ];
   }
 
   function asCode() {
     const names = Object.entries(edits).map(([op, own]) => `${JSON.stringify(state.net.ops[op].name)}: dict(${Object.entries(own).map(([k, n]) => `${k}=${n}`).join(", ")})`);
-    const size = input === null ? "" : `, input_size=(${[...state.net.shape.slice(0, state.net.axes[0]), ...state.net.image.map((n) => Math.max(1, Math.round((n * input) / state.net.image[0])))].join(", ")})`;
-    return `analysis.what_if({${names.join(", ")}}${size})`;
+    return `analysis.what_if({${names.join(", ")}}${input === null ? "" : sizeAsCode(state.net, imageThen())})`;
   }
 
   async function copy() {
@@ -121,16 +130,12 @@ function density(net, op) {
   return set ? percent(set.count / set.shape.reduce((p, n) => p * n, 1)) : "–";
 }
 
-/** Multiply-adds and weights of the convolutions. */
-export function cost(net) {
-  let [macs, weights] = [0, 0];
-  for (const op of net.ops) {
-    if (!op.window || op.kind === "pool" || !op.edges.length) continue;
-    const source = net.ops[op.edges[0][0]].shape;
-    const taps = op.window.kernel.reduce((p, k) => p * k, 1);
-    const filters = (source[1] * op.shape[1]) / op.window.groups;
-    weights += filters * taps;
-    macs += filters * taps * (op.kind === "conv" ? op.shape : source).slice(2).reduce((p, n) => p * n, 1) * op.shape[0];
-  }
-  return { macs, weights };
+/** One of the costs; a lower bound where ops do not tell theirs. */
+const known = (cost, show, key) => `${cost.unknown.length ? "≥ " : ""}${show(cost[key])}`;
+
+/** The input's shape with other sizes along space, as arguments; with its name where it is not the model's first input. */
+function sizeAsCode({ shape, axes, origin, ops }, image) {
+  const sizes = shape.map((n, axis) => (axes.includes(axis) ? image[axes.indexOf(axis)] : n));
+  const first = ops.findIndex((op) => op.kind === "input") === origin;
+  return `, input_size=(${sizes.join(", ")}${sizes.length === 1 ? "," : ""})${first ? "" : `, input=${JSON.stringify(ops[origin].name)}`}`;
 }

@@ -29,6 +29,7 @@ for (const file of folder ? readdirSync(folder).sort() : []) {
     fixture.exposure.forEach((expected) => compareExposure(net, expected));
     fixture.whatIf.forEach((expected) => compareWhatIf(net, expected));
     compareExtents(net, fixture.graph.ops);
+    assert.deepEqual(net.cost(), fixture.cost, "cost");
   });
 }
 
@@ -85,7 +86,7 @@ function compareExtents(net, ops) {
   });
 }
 
-function compareWhatIf(net, { edits, inputSize, broken, ops, units }) {
+function compareWhatIf(net, { edits, inputSize, broken, ops, units, notes, cost }) {
   const where = JSON.stringify({ edits, inputSize });
   const before = JSON.stringify(net.ops);
   const found = net.whatIf({ edits, inputSize });
@@ -97,6 +98,9 @@ function compareWhatIf(net, { edits, inputSize, broken, ops, units }) {
     return;
   }
   assert.equal(found.broken, null, where);
+  assert.deepEqual(found.notes, notes, `notes of ${where}`);
+  assert.deepEqual(found.net.issues, [...net.issues, ...notes], `issues of ${where}`);
+  assert.deepEqual(found.net.cost(), cost, `cost of ${where}`);
   ops.forEach((expected, op) => {
     const facts = found.net.ops[op];
     const given = Object.fromEntries(Object.keys(expected).map((key) => [key, facts[key] ?? null]));

@@ -10,6 +10,8 @@ import { edited, editedTransposed, ended, endedTransposed, Misfit, transposedCou
  * @property {number[][]} now  those it reads now
  * @property {string[]} names  of its inputs
  * @property {object|null} edit  some of kernel, stride, dilation, padding: a number per space axis
+ * @property {number[]} units  which axes of the first input carry space
+ * @property {string[]} notes  what was assumed of the op, in plain sentences; filled here
  */
 
 const equal = (a, b) => a.length === b.length && a.every((n, k) => n === b[k]);
@@ -37,13 +39,18 @@ const SHAPES = {
   conv: windowed,
   conv_transpose: windowed,
   pool: windowed,
-  adaptive_pool: ({ op, now }) => ({ shape: [...now[0].slice(0, -op.params.axes), ...op.shape.slice(-op.params.axes)] }),
+  adaptive_pool: adaptive,
   resample: resampled,
   pointwise,
   overlay: pointwise,
   norm: alike,
   scan: alike,
-  roll: ({ now }) => ({ shape: now[0] }),
+  roll: (place) => {
+    for (const [axis, shift] of place.op.params.shifts) {
+      if (shift && !same(place, axis)) place.notes.push(`Assumed to roll axis ${axis} by ${shift} at any size`);
+    }
+    return { shape: place.now[0] };
+  },
   softmax: mixed,
   sort: mixed,
   fourier: mixed,
@@ -98,7 +105,11 @@ function windowed(place) {
       shape[axis] = transposedCount(window, now[0][axis]);
       return window;
     }
-    const window = edited(ended({ ...plain, back: 0, ceil: Boolean(op.params?.ceil) }, n, m), own);
+    const seen = ended({ ...plain, back: 0, ceil: Boolean(op.params?.ceil) }, n, m);
+    if (seen.back !== seen.pad && now[0][axis] !== n && own.padding === undefined) {
+      place.notes.push(`Assumed to pad axis ${axis} by ${seen.pad} in front and ${seen.back} behind at any size`);
+    }
+    const window = edited(seen, own);
     shape[axis] = windowCount(window, now[0][axis]);
     return window;
   });
@@ -118,7 +129,16 @@ function editOf(edit, k) {
   return Object.fromEntries(Object.entries(edit).map(([key, value]) => [key, Array.isArray(value) ? value[k] : value]));
 }
 
-function resampled({ op, before, now }) {
+function adaptive(place) {
+  const { op, now } = place;
+  const first = op.shape.length - op.params.axes;
+  if (op.shape.some((n, axis) => axis >= first && n > 1 && !same(place, axis))) {
+    place.notes.push(`Assumed to pool to ${show(op.shape.slice(first))} positions at any size`);
+  }
+  return { shape: [...now[0].slice(0, first), ...op.shape.slice(first)] };
+}
+
+function resampled({ op, before, now, notes }) {
   const shape = [...now[0]];
   const { steps, fractions } = op.params;
   const first = op.shape.length - steps.length;
@@ -133,6 +153,7 @@ function resampled({ op, before, now }) {
       throw new Misfit(`it resamples ${n} positions to ${m}: of ${given} it would make ${wanted}, which is no whole number`);
     } else {
       shape[axis] = Math.floor((given * up) / down);
+      if (step === null) notes.push(`Assumed to resample axis ${axis} by the ratio of ${n} to ${m}, not to a fixed size`);
     }
   });
   return { shape };
@@ -143,6 +164,10 @@ function resampled({ op, before, now }) {
 function pointwise(place) {
   const shape = broadcast(place, place.op.shape);
   fitsMask(place, shape);
+  const constant = place.op.params?.constant ?? [];
+  if (constant.some((n, k) => n > 1 && place.op.shape.at(k - constant.length) !== shape.at(k - constant.length))) {
+    place.notes.push(`Assumed to have a constant, ${show(constant)}, that changes with the map`);
+  }
   return { shape };
 }
 
@@ -228,7 +253,7 @@ function matmul(place) {
 
 // ---- moves -------------------------------------------------------------------------------------------------------------------
 
-function pad({ op, before, now }) {
+function pad({ op, before, now, notes }) {
   const { before: fronts, mode } = op.params;
   const shape = fronts.map((front, axis) => {
     const given = now[0][axis];
@@ -237,23 +262,29 @@ function pad({ op, before, now }) {
     const limit = mode === "reflect" ? given - 1 : mode === "circular" ? given : most;
     if (most > limit) throw new Misfit(`${mode} padding of ${most} is more than axis ${axis} of length ${given} has to offer`);
     if (given + front + behind < 1) throw new Misfit(`it crops all ${given} positions of axis ${axis}`);
+    if (given !== before[0][axis] && (front || behind)) notes.push(`Assumed to pad axis ${axis} by ${front} in front and ${behind} behind at any size`);
     return given + front + behind;
   });
   return { shape };
 }
 
-function slice({ op, before, now }) {
+function slice({ op, before, now, units, notes }) {
   const { axis, start, step } = op.params;
   const [n, m, given] = [before[0][axis], op.shape[axis], now[0][axis]];
   const long = (length, params = op.params) => ({ shape: now[0].with(axis, length), params });
   if (given === n) return long(m);
-  if (start === 0 && step === 1 && m === 1) return long(1);
+  const first = start === 0 && step === 1 && m === 1;
+  if (first && !units.includes(axis)) {
+    notes.push(`Assumed to take the first position of axis ${axis} alone at any size`);
+    return long(1);
+  }
   if (step < 0 && start === n - 1 && m === Math.ceil(n / -step)) return long(Math.ceil(given / -step), { ...op.params, start: given - 1 });
-  const toTheEnd = step > 0 && start + m * step >= n && 2 * start <= Math.max(n - 1, 2 * step - 2);
+  const toTheEnd = !first && step > 0 && start + m * step >= n && 2 * start <= Math.max(n - 1, 2 * step - 2);
   if (!toTheEnd || start >= given) {
     const last = start + (m - 1) * step;
     throw new Misfit(`it takes positions ${start} to ${last} of ${n} along axis ${axis}; which those are of ${given} is not known`);
   }
+  notes.push(`Assumed to run to the end of axis ${axis} at any size`);
   return long(Math.ceil((given - start) / step));
 }
 
@@ -265,6 +296,9 @@ function concat(place) {
   const constants = before.reduce((sum, shape) => sum + shape[axis], 0) < op.shape[axis];
   if (constants && !equal(now[0].with(axis, 0), op.shape.with(axis, 0))) {
     throw new Misfit(`it joins ${show(now[0])} with a constant whose size is not known to change`);
+  }
+  if (constants && before.some((was, k) => was[axis] !== now[k][axis])) {
+    place.notes.push(`Assumed to join constants that keep their length along axis ${axis}`);
   }
   let shift = 0;
   const moved = [...offsets];

@@ -8,12 +8,16 @@ import { Misfit } from "./windows.js";
 
 /**
  * @param {import("../net.js").Net} net
- * @param {Object<number, object>} edits  by op index some of kernel, stride, dilation, padding: a number, or one per space axis
+ * @param {Object<number, object>} edits  by op index some of kernel, stride, dilation, padding: a number, or one per space axis; a layer
+ *   that is called several times changes in all its calls
  * @param {number[]|null} inputSize  of the image
  * @param {(fields: object) => import("../net.js").Net} build
- * @returns {{net: import("../net.js").Net, broken: null}|{net: null, broken: {op: number, name: string, why: string}}}
+ * @returns {{net: import("../net.js").Net, broken: null, notes: string[]}|{net: null, broken: {op: number, name: string, why: string}, notes: string[]}}
+ *   notes: what was assumed at sizes that changed, and of which op
  */
 export function whatIf(net, edits, inputSize, build) {
+  const wanted = spread(net, edits);
+  const notes = new Set();
   const relations = [...net.relations];
   const maps = new Map();
   const make = (code) => {
@@ -25,23 +29,48 @@ export function whatIf(net, edits, inputSize, build) {
   for (const [index, op] of net.ops.entries()) {
     const before = op.inputs.map((i) => net.ops[i].shape);
     const now = op.inputs.map((i) => ops[i].shape);
-    const edit = edits[index] ?? null;
+    const edit = wanted.get(index) ?? null;
     try {
       if (edit && !op.window) throw new Misfit("it has no kernel, stride or dilation to edit");
       if (edit?.kernel && op.fixed) throw new Misfit("it is a fixed filter: another kernel would need other numbers in it");
-      const found = op.inputs.length ? after({ op, before, now, names: op.inputs.map((i) => net.ops[i].name), edit }) : { shape: inputShape(net, index, inputSize) };
+      const place = { op, before, now, names: op.inputs.map((i) => net.ops[i].name), edit, units: net.ops[op.inputs[0]]?.units, notes: [] };
+      const found = op.inputs.length ? after(place) : { shape: inputShape(net, index, inputSize) };
+      for (const note of place.notes) notes.add(`${note} (${op.name})`);
       ops.push(editedOp(net, op, found, before, now, edit, relations, make));
     } catch (error) {
-      if (error instanceof Misfit) return { net: null, broken: { op: index, name: op.name, why: error.message } };
+      if (error instanceof Misfit) return { net: null, broken: { op: index, name: op.name, why: error.message }, notes: [] };
       throw error;
     }
   }
-  const { name, origin, axes, outputs, layers, issues } = net;
-  const fields = { name, origin, axes, outputs, layers, issues, shape: ops[origin].shape, ops, relations };
+  const { name, origin, axes, outputs, layers } = net;
+  const fresh = [...notes].filter((note) => !net.issues.includes(note));
+  const fields = { name, origin, axes, outputs, layers, issues: [...net.issues, ...fresh], shape: ops[origin].shape, ops, relations };
   markPlan(fields);
   const found = build(fields);
   markFacts(found);
-  return { net: found, broken: null };
+  return { net: found, broken: null, notes: [...notes] };
+}
+
+/** The op of a layer and those of its other calls, in order: they share its weights. @returns {number[]} */
+export function callsOf({ ops, layers }, op) {
+  const { name } = ops[op];
+  if (layers[name] !== op) return [op];
+  const calls = Object.entries(layers).filter(([other]) => layerOf(other) === layerOf(name));
+  return [...new Set(calls.map(([, index]) => index))].sort((a, b) => a - b);
+}
+
+/** A module path without what it says of its call: that of head#2 is head. */
+const layerOf = (name) => name.replace(/#\d+(?=\.|$)/g, "");
+
+function spread(net, edits) {
+  const wanted = new Map();
+  for (const [op, edit] of Object.entries(edits)) {
+    for (const call of callsOf(net, Number(op))) {
+      if (wanted.has(call)) throw new RangeError(`edits name ${net.ops[call].name} twice.`);
+      wanted.set(call, edit);
+    }
+  }
+  return wanted;
 }
 
 function inputShape(net, index, inputSize) {

@@ -114,7 +114,7 @@ def window_data(op: Op) -> dict[str, Any] | None:
 
 HERE = frozenset(
     "mode ceil axes axis steps align_corners antialias before shifts start step keepdim offsets groups reverse time layers bidirectional "
-    "operands perm pairs outs ins kernel stride dilation pad taps same_taps".split()
+    "operands perm pairs outs ins kernel stride dilation pad taps same_taps constant".split()
 )
 """The numbers of an op by which its shape and its reads follow another size."""
 
