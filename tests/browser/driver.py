@@ -88,8 +88,11 @@ class Opened:
 
     def unit(self) -> tuple[int, ...]:
         """The unit that is looked at."""
-        found = re.search(r"unit \(([^)]*)\)", self.at("#stage .remark").text_content())
-        assert found, self.at("#stage .remark").text_content()
+        said = self.at("#stage .remark").text_content()
+        if "its only unit" in said:
+            return ()
+        found = re.search(r"unit \(([^)]*)\)", said)
+        assert found, said
         return tuple(int(i) for i in found[1].split(",") if i.strip())
 
     def picture(self, selector: str = "#stage canvas.input") -> str:

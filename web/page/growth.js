@@ -24,6 +24,7 @@ export function growth(node, state) {
     if (other) draw(curves[1], "of-b", state.view.b);
     draw(curves[0], "of-a", state.view.a);
     if (ghost?.net) line(curves.at(-1), "ghost");
+    if (curves.some((c) => c.points.some((p) => !Number.isFinite(p.size)))) shown.add("text", { x: shown.X(0) - 5, y: 12, "text-anchor": "end" }, "∞");
     shown.caption(`depth → · teal: effective 95 %${ghost?.net ? " · dashed: what if" : ""}`);
     put(body, shown.root);
   });

@@ -11,7 +11,7 @@ export function header(node, state) {
   const badge = el("span", { class: "badge" });
   put(
     node,
-    el("h1", {}, "Receptive fields"),
+    el("h1", {}, document.title),
     el("div", { class: "models" }, el("label", {}, el("b", { class: "swatch-a" }, "A"), a), models.length > 1 && el("label", {}, el("b", { class: "swatch-b" }, "B"), b)),
     facts,
     badge,

@@ -4,8 +4,10 @@ const STOPS = [
   [0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85], [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164],
 ]; // inferno, van der Walt & Smith 2015
 
+const DARKEST = 1.6; // stops left out at the dark end: faint must not look like unread
+
 const COLORS = Array.from({ length: 64 }, (_, level) => {
-  const at = (level / 63) * (STOPS.length - 1);
+  const at = DARKEST + (level / 63) * (STOPS.length - 1 - DARKEST);
   const k = Math.min(STOPS.length - 2, Math.floor(at));
   return STOPS[k].map((c, i) => Math.round(c + (STOPS[k + 1][i] - c) * (at - k)));
 });
@@ -31,7 +33,7 @@ export function heatPlane(field, axes, at, floor) {
     for (let x = 0; x < w; x++) {
       const level = field.levels[base + y * strides[axes[0]] + x * strides[axes[1]]];
       if (level === 0 || (level / 63) ** 2 < floor) continue; // levels are roots
-      image.data.set([...COLORS[level], 90 + Math.round((level / 63) * 150)], 4 * (y * w + x));
+      image.data.set([...COLORS[level], Math.round(235 * (level / 63) ** 0.8)], 4 * (y * w + x));
     }
   }
   context.putImageData(image, 0, 0);

@@ -23,7 +23,7 @@ def tiles(subject: Subject) -> Finding | None:
     where a layer reads through a summary of the whole image; where adaptive pooling, `align_corners` or interpolation to a size of its own
     makes the grid of units depend on the image's size; and where the image's ends are joined (rolled, circular padding). Where a layer
     crops before another one pads, the halo grows by what is cropped. Weights that depend on position are not looked at. Of several
-    maps that the model ends in, one halo serves all. *Good* if there is one, else a *note*.
+    maps that the model ends in, one halo serves all. *Good* if there is one that is smaller than the image, else a *note*.
 
     Source: isopter, from the exact regions; the expected field outside a smaller halo tells the error (Luo et al. 2016).
     """
@@ -36,6 +36,9 @@ def tiles(subject: Subject) -> Finding | None:
     names = listed([subject.name(op) for op in subject.heads])
     message = f"Tiles that start at multiples of {pixels(found.step)} give exactly the output of the whole image ({names}) with a halo of "
     message += f"{sides(found)} (reach {sides(found, rounded=False)})."
+    image = subject.field(subject.heads[0]).input_shape
+    if all(before + after >= n for before, after, n in zip(found.before, found.after, image, strict=True)):
+        return Finding("RF601", "note", found.layer, f"{message} That is as much as the whole image.", found.to_dict())
     return Finding("RF601", "good", found.layer, message, found.to_dict())
 
 
