@@ -46,8 +46,11 @@ def pointwise(rec: Tape, call: Call) -> Value:
 
 def _constant_shape(rec: Tape, call: Call) -> tuple[int, ...]:
     """The sizes of the tensors among the operands that do not depend on the input, together; () where they are but numbers."""
-    shapes = [tuple(v.shape) for v in call.arguments.values() if isinstance(v, Tensor) and not isinstance(rec.value(v), Data)]
-    together = tuple(int(n) for n in torch.broadcast_shapes(*shapes))
+    out = shape_of(call)
+    constants = [v for v in call.arguments.values() if isinstance(v, Tensor) and not isinstance(rec.value(v), Data)]
+    shapes = [tuple(v.shape) for v in constants if v.ndim <= len(out)]
+    fitting = [s for s in shapes if all(n in (1, m) for n, m in zip(s[::-1], out[::-1], strict=False))]  # others are no operands
+    together = np.broadcast_shapes(*fitting)
     return together if math.prod(together) > 1 else ()
 
 
