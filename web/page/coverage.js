@@ -16,7 +16,7 @@ export function coverage(node, state) {
 
   async function take(given) {
     try {
-      objects = parse(JSON.parse(await given.text()));
+      objects = parse(JSON.parse(await given.text()), state.net.image);
       draw();
     } catch (error) {
       ask.querySelector("span").textContent = ` That file holds no COCO annotations (${error.message}).`;
@@ -38,7 +38,7 @@ export function coverage(node, state) {
     const most = Math.max(...found.map((b) => b.count));
     const [low, high] = [Math.log2(Math.max(1, found[0].size)) - 0.5, Math.log2(Math.max(found.at(-1).size, Number.isFinite(size) ? size : 1, 2)) + 0.5];
     const x = (v) => (Math.log2(Math.max(v, 1)) - low) / (high - low);
-    remark.textContent = `larger side of the box, pixels · ${count(total)} objects`;
+    remark.textContent = `larger side of the box, pixels${objects.scaled === undefined ? "" : objects.scaled ? ", scaled to the input" : ", as in the file"} · ${count(total)} objects`;
     const covers = (side) => objects.sides.reduce((sum, [s, n]) => sum + (s <= side ? n : 0), 0) / total;
     shown = chart({ label: `${percent(covers(size))} of the objects fit into the field of ${state.op.name}.`, height: 160, left: 10, x, y: (v) => v / (most * 1.25) });
     for (const b of found) {
@@ -54,18 +54,25 @@ export function coverage(node, state) {
   state.watch((changed) => (changed.has("a") || changed.has("op")) && draw());
 }
 
-/** @returns {{sides: [number, number][]}} how many boxes have which larger side, in pixels rounded up, ascending */
-export function parse(data) {
+/**
+ * How many boxes have which larger side, in pixels rounded up, ascending; scaled to the input where every image's size is known.
+ * @param {object} data COCO annotations @param {number[]} [image] height and width of the input
+ * @returns {{sides: [number, number][], scaled: boolean}}
+ */
+export function parse(data, image = []) {
   if (!Array.isArray(data?.annotations)) throw new Error("it has no list of annotations");
+  const boxes = data.annotations.filter((a) => a && typeof a === "object" && !a.iscrowd && Array.isArray(a.bbox) && a.bbox.length === 4);
+  const images = new Map((Array.isArray(data.images) ? data.images : []).filter((i) => i?.height > 0 && i?.width > 0).map((i) => [i.id, i]));
+  const scaled = image.length === 2 && boxes.every((a) => images.has(a.image_id));
   const sides = new Map();
-  for (const { iscrowd, bbox } of data.annotations.filter((a) => a && typeof a === "object")) {
-    if (iscrowd || !Array.isArray(bbox) || bbox.length !== 4) continue;
+  for (const { image_id: id, bbox } of boxes) {
     const [, , width, height] = bbox;
-    const side = Math.ceil(Math.max(width, height));
+    const [down, across] = scaled ? [image[0] / images.get(id).height, image[1] / images.get(id).width] : [1, 1];
+    const side = Math.ceil(Math.max(width * across, height * down));
     if (width > 0 && height > 0 && Number.isFinite(side)) sides.set(side, (sides.get(side) ?? 0) + 1);
   }
   if (!sides.size) throw new Error("none of its boxes has a size");
-  return { sides: [...sides].sort(([p], [q]) => p - q) };
+  return { sides: [...sides].sort(([p], [q]) => p - q), scaled };
 }
 
 /** Counts in bins of a third of an octave, from the smallest side to the largest. */

@@ -79,7 +79,11 @@ test("annotations: crowds, empty boxes and what is no box are left out", () => {
   const annotations = [
     { bbox: [0, 0, 10, 4] }, { bbox: [0, 0, 4, 9.2] }, { bbox: [0, 0, 7, 3], iscrowd: 1 }, { bbox: [0, 0, 0, 3] }, { bbox: [1, 2, 3] }, { bbox: [0, 0, "a", 3] }, null, 5, {},
   ];
-  assert.deepEqual(parse({ annotations }), { sides: [[10, 2]] });
+  assert.deepEqual(parse({ annotations }), { sides: [[10, 2]], scaled: false });
+  const images = [{ id: 1, height: 100, width: 200 }];
+  const box = { image_id: 1, bbox: [0, 0, 100, 20] };
+  assert.deepEqual(parse({ annotations: [box], images }, [50, 50]), { sides: [[25, 1]], scaled: true });
+  assert.deepEqual(parse({ annotations: [box, { bbox: [0, 0, 3, 3] }], images }, [50, 50]).scaled, false);
   for (const wrong of [null, [], {}, { annotations: {} }, { annotations: [] }, { annotations: [{ bbox: [0, 0, Infinity, 1] }] }]) assert.throws(() => parse(wrong));
 });
 

@@ -57,7 +57,7 @@ def run(
         compare=[other.analysis for other in made[1:]],
         effective=[one.measured(samples or SAMPLES, images) if erf else None for one in made],
         verification=[one.verified(units) for one in made],
-        objects=objects,
+        objects=_fitted(objects, made[0].analysis),
     )
     write(text, output)
     if output != "-":
@@ -132,3 +132,17 @@ def _objects(coco: str | None) -> Any:
     from isopter.design.objects import from_coco
 
     return from_coco(coco)
+
+
+def _fitted(objects: Any, analysis: Analysis) -> Any:
+    """Boxes as they are in images resized to the model's input, where the annotations say how large their images are."""
+    if objects is None:
+        return None
+    size = analysis._field(analysis.origin, analysis.origin).input_shape
+    try:
+        fitted = objects.resized(size)
+    except UsageError as error:
+        print(f"isopter: warning: objects keep the sizes that they have in the file. {error}", file=sys.stderr)
+        return objects
+    print(f"isopter: objects are scaled with their images to the input, {' x '.join(map(str, size))}", file=sys.stderr)
+    return fitted
