@@ -157,7 +157,7 @@ def _effect(about: Subject) -> Fact:
         return Fact(label, None, "not known")
     theory = math.prod(found.field.size) ** (1 / len(found.field.size))
     value = {"layer": about.name(found.op), "side": found.side, "ratio": found.side / theory, "measured": found.field.how == "measured"}
-    return Fact(label, value, f"{found.side:.4g} px ({found.side / theory:.0%}, {found.field.how})")
+    return Fact(label, value, f"{found.side:.4g} px ({found.side / theory:.0%} of {theory:.4g} px, {found.field.how})")
 
 
 def _limits(about: Subject) -> tuple[Fact, Fact]:

@@ -30,7 +30,7 @@ def how(analysis: Analysis, fields: Sequence[EffectiveField], verified: Verifica
     origin = analysis.graph.ops[analysis.origin]
     lines = [
         ("made by", f"isopter {isopter.__version__}"),
-        ("input", f"{origin.name}, {shape_text(origin.shape)}; 0-based pixels, half-open ranges"),
+        ("input", f"{origin.name}, {shape_text(origin.shape)}; pixels count from 0, ranges name the first and the last"),
         ("theoretical fields", "exact" if analysis.exact else "some are bounds; see the findings"),
         ("effective fields", _effective(fields)),
         ("verified", str(verified).splitlines()[0] if verified is not None else "not in this report; isopter verify tries it on the model"),
