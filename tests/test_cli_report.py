@@ -169,7 +169,8 @@ def test_coco() -> None:
     boxes = [{"image_id": 1, "bbox": [0, 0, w, h], "category_id": 1} for w, h in ((3, 9.5), (10, 2), (4, 4))]
     images = [{"id": 1, "height": 50, "width": 60}]
     Path("instances.json").write_text(json.dumps({"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "a"}]}))
-    assert data_of(TEXT, "-i", "1x1x25x20", "--coco", "instances.json")["objects"] == {"sides": [[2, 1], [4, 1], [5, 1]]}, "scaled to the input"
+    scaled = data_of(TEXT, "-i", "1x1x25x20", "--coco", "instances.json")["objects"]
+    assert scaled == {"sides": [[2, 1], [4, 1], [5, 1]]}, "with their images, to the input"
     Path("bare.json").write_text(json.dumps({"annotations": boxes}))
     assert data_of(TEXT, "-i", "1x1x25x20", "--coco", "bare.json")["objects"] == {"sides": [[4, 1], [10, 2]]}, "as in the file"
     assert "There is no file none.json" in bad(TEXT, "--coco", "none.json")
