@@ -59,12 +59,13 @@ class Capture:
         self.made: dict[str, tuple[str, int]] = {}
         self.functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
         self.seen = 0
+        self.known: Known = {}
         self.declared: dict[str, Any] = {}
 
     def run(self, size: Shape | None, inputs: Any) -> Graph:
         """Read the inputs, walk all nodes, and finish the graph."""
         graph = self.model.graph
-        known: Known = {}
+        known = self.known
         names: dict[str, int] = {}
         for name, (shape, dtype) in sized(graph, size, inputs).items():
             self.rec.label = name

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, helper
+from onnx import GraphProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from isopter.capture.onnx.infer import TOLD
@@ -74,6 +74,11 @@ def _gathered(node: Node, x: np.ndarray, index: np.ndarray) -> np.ndarray | None
     return x.take(index, axis=axis) if fits else None
 
 
+def _constant_of_shape(node: Node, shape: np.ndarray) -> np.ndarray | None:
+    value = node.attr("value")
+    return np.full(shape, np.float32(0) if value is None else numpy_helper.to_array(value).reshape(-1)[0])
+
+
 _SIMPLE: dict[str, Callable[..., np.ndarray | None]] = {
     "Add": lambda node, a, b: a + b,
     "Sub": lambda node, a, b: a - b,
@@ -83,6 +88,7 @@ _SIMPLE: dict[str, Callable[..., np.ndarray | None]] = {
     "Cast": _cast,
     "Gather": _gathered,
     "Concat": lambda node, *arrays: np.concatenate(arrays, axis=int(node.attr("axis", 0))),
+    "ConstantOfShape": _constant_of_shape,
     "Identity": lambda node, x: x,
 }
 """What shape arithmetic is made of; the reference operators take a millisecond each."""
