@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, FunctionProto
+from onnx import AttributeProto, FunctionProto, defs, helper
 
 from isopter.capture.onnx import translate
 from isopter.capture.onnx.file import NODES, NEWEST_TESTED, checked_model, opsets, read_model
@@ -17,11 +17,11 @@ from isopter.capture.onnx.infer import inferred, known_shape, schema_of, tensor_
 from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.names import place_of
 from isopter.capture.onnx.node import Node, attributes_of
-from isopter.capture.onnx.tensors import constant, shape_of
+from isopter.capture.onnx.tensors import LOADED, constant, shape_of
 from isopter.capture.onnx.translate.pointwise import POINTWISE
 from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
-from isopter.errors import CaptureError, UsageError
+from isopter.errors import CaptureError, GraphError, UsageError
 from isopter.graph import Graph, Shape
 
 Known = dict[str, tuple[Value, Any]]
@@ -29,6 +29,9 @@ Known = dict[str, tuple[Value, Any]]
 
 DEEPEST = 40
 """Functions in functions, and branches in branches."""
+
+RANDOM_LIKE = frozenset("EyeLike RandomNormalLike RandomUniformLike".split())
+"""Ops of the shape of another tensor, whose values they do not read."""
 
 RANDOM = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split())
 
@@ -45,8 +48,13 @@ def onnx_graph(model: Any, size: Shape | None, inputs: Any, training: bool) -> t
         model = checked_model(model)
     try:
         return Capture(model, folder).run(size, inputs), name or model.graph.name or "model.onnx"
-    except CaptureError as error:
+    except UsageError:
+        raise
+    except (CaptureError, GraphError) as error:
         raise CaptureError(f"{name or 'The model'}: {error}") from error
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError, ZeroDivisionError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise CaptureError(f"{name or 'The model'}: it breaks the rules of ONNX ({said}). Check the file with onnx.checker.") from error
 
 
 class Capture:
@@ -146,18 +154,17 @@ class Capture:
         node = Node(proto, proto.op_type, version, label, tuple(ins), shapes, outs, attributes)
         if any(a.HasField("g") or a.graphs for a in proto.attribute):
             return self._bounded(node, known, types), types
-        if not any(isinstance(v, Data | Lost) for v in ins):
+        if not any(isinstance(v, Data | Lost) for v in ins) or (not domain and _asks_no_value(node)):
             return self._still(node), types
-        if domain == "" and node.op in ("Shape", "Size") and node.shapes[0] is not None:
-            return [Const.of(_shape_values(node))], types
         if any(isinstance(v, Lost) for v in ins) or None in [o for n, o in zip(proto.output, outs, strict=True) if n]:
             return self._lost(node), types
         if not translate.knows(domain, node.op) and schema is not None and (function := _function(schema, proto, known)) is not None:
-            return self._call(function, proto, known, function.opset_import or imports, depth)
+            return self._call(function, proto, known, _imports(function, versions), depth)
         return translate.translate(self.rec, node, domain), types
 
     def _types(self, schema: Any, proto: Any, known: Known, imports: Any) -> list[Any]:
-        found = {} if schema is None else inferred(schema, proto, known, imports, self.rec.label)
+        still = proto.op_type == "Range" and all(isinstance(known[n][0], Const) for n in proto.input)
+        found = {} if schema is None or still else inferred(schema, proto, known, imports, self.rec.label)
         types = []
         for name in proto.output:
             kind = found.get(name)
@@ -191,6 +198,8 @@ class Capture:
             return [_constant_node(node, self.folder)]
         if node.op in ("Shape", "Size") and node.shapes[0] is not None:
             return [Const.of(_shape_values(node))]
+        if node.op in ("EyeLike", "CastLike") and node.outs[0] is not None:
+            return [_like(node)]
         found = None if node.op in RANDOM else folded(node)
         return [Weight(o) for o in node.outs] if found is None else found
 
@@ -225,10 +234,11 @@ class Capture:
             inner.pop(name, None)
         self._walk(nodes, inner, imports or self.model.opset_import, attributes, module, label, depth + 1)
         self.rec.label, self.rec.module = label, module
-        found = [(self._find(inner, name, label), inner[name][1]) for name in list(body.output)[: len(proto.output)]]
-        if len(found) < len(proto.output):
-            raise CaptureError(f"{label}: the function {body.name} returns {len(found)} values, and {len(proto.output)} are used.")
-        return [value for value, _ in found], [kind for _, kind in found]
+        if len(body.output) < len(proto.output):
+            raise CaptureError(f"{label}: the function {body.name} returns {len(body.output)} values, and {len(proto.output)} are used.")
+        pairs = list(zip(body.output, proto.output, strict=False))
+        values: list[Value] = [self._find(inner, name, label) if used else Weight(None) for name, used in pairs]
+        return values, [inner[name][1] if used else None for name, used in pairs]
 
     def _branch(self, proto: Any, condition: Value, known: Known, imports: Any, depth: int) -> tuple[list[Value], list[Any]]:
         """The branch that a constant condition takes."""
@@ -257,6 +267,23 @@ class Capture:
         why = f"{node.op} is not followed: bounded by all that it reads"
         self.rec.issue(why)
         return [Lost(tuple(ops)) if o is None else Data(self.rec.emit("opaque", o, tuple(ops), {}, node.op)) for o in node.outs]
+
+
+def _asks_no_value(node: Node) -> bool:
+    """Whether an op looks at no more than the shape and type of the data it gets."""
+    if node.op in ("Shape", "Size"):
+        return node.shapes[0] is not None
+    return node.op in RANDOM_LIKE or (node.op == "CastLike" and not isinstance(node.inputs[0], Data | Lost))
+
+
+def _like(node: Node) -> Value:
+    """A matrix of the shape of another, a constant in the type of another."""
+    out = node.outs[0]
+    assert out is not None
+    if node.op == "EyeLike":
+        return Const.of(np.eye(*out, k=int(node.attr("k", 0)))) if math.prod(out) <= LOADED else Weight(out)
+    value = node.inputs[0]
+    return value if isinstance(value, Const) else Weight(out)
 
 
 def _keeps_shape(op: str) -> bool:
@@ -300,6 +327,14 @@ def _function(schema: Any, proto: Any, known: Known) -> Any:
     body = FunctionProto()
     body.ParseFromString(text)
     return body if body.node else None
+
+
+def _imports(function: Any, versions: Mapping[str, int]) -> list[Any]:
+    """The opsets of a function of onnx's own; of those that it does not say, the model's, or else the newest."""
+    own = list(function.opset_import)
+    if "" not in opsets(own):
+        own.append(helper.make_opsetid("", versions.get("") or defs.onnx_opset_version()))
+    return own
 
 
 def _without(body: Any, absent: set[str]) -> tuple[list[Any], set[str]]:

@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from isopter.errors import CaptureError, UsageError
 
-NEWEST_TESTED = 26
+NEWEST_TESTED = 28
 """Opsets of ai.onnx up to this one have been read in tests."""
 
 OLDEST = 6

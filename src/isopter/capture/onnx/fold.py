@@ -16,6 +16,7 @@ from isopter.capture.onnx.infer import TOLD
 from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.tensors import LOADED
 from isopter.capture.static.values import Const, Value
+from isopter.errors import CaptureError
 
 FOLDED = frozenset(
     "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Clip "
@@ -33,7 +34,7 @@ def folded(node: Node) -> list[Value] | None:
     if node.op not in FOLDED or node.proto.domain not in ("", "ai.onnx"):
         return None
     shapes = [s for s in (*node.shapes, *node.outs) if s is not None]
-    if sum(math.prod(s) for s in shapes) > LOADED or (None in node.outs and node.op not in ("NonZero", "Compress", "Unique")):
+    if sum(math.prod(s) for s in shapes) > LOADED or (None in node.outs and node.op not in ("NonZero", "Compress", "Unique", "Range")):
         return None
     if node.op in ("MatMul", "Gemm", "Einsum") and math.prod(math.prod(s) for s in shapes[:2]) > 2**32:
         return None
@@ -79,6 +80,14 @@ def _constant_of_shape(node: Node, shape: np.ndarray) -> np.ndarray | None:
     return np.full(shape, np.float32(0) if value is None else numpy_helper.to_array(value).reshape(-1)[0])
 
 
+def _range(node: Node, *ends: np.ndarray) -> np.ndarray:
+    """Numbers in a row; one that is too long is an error here, not a lack of memory later."""
+    start, limit, delta = (np.asarray(e).reshape(-1)[0] for e in ends)
+    if not delta or not (float(limit) - float(start)) / float(delta) < LOADED:
+        raise CaptureError(f"{node.label}: a Range from {start} to {limit} by {delta}.")
+    return np.arange(start, limit, delta, dtype=np.asarray(start).dtype)
+
+
 _SIMPLE: dict[str, Callable[..., np.ndarray | None]] = {
     "Add": lambda node, a, b: a + b,
     "Sub": lambda node, a, b: a - b,
@@ -89,6 +98,7 @@ _SIMPLE: dict[str, Callable[..., np.ndarray | None]] = {
     "Gather": _gathered,
     "Concat": lambda node, *arrays: np.concatenate(arrays, axis=int(node.attr("axis", 0))),
     "ConstantOfShape": _constant_of_shape,
+    "Range": _range,
     "Identity": lambda node, x: x,
 }
 """What shape arithmetic is made of; the reference operators take a millisecond each."""

@@ -65,4 +65,4 @@ def _told(op: str, value: Value) -> Any:
     known = value.load()
     if known is None or known.dtype.kind not in ("iufb" if op in _ASKS_FLOATS else "iub"):
         return None
-    return numpy_helper.from_array(np.ascontiguousarray(known))
+    return numpy_helper.from_array(np.asarray(known, order="C"))

@@ -83,8 +83,13 @@ def scatter(rec: Builder, node: Node) -> Translated:
     updates = node.shape(2)
     if index is None or max(math.prod(shape), math.prod(updates)) > FOLLOWED or node.attr("reduction", "none") != "none":
         return opaque(rec, node)
+    proto = node.proto
+    if node.op == "Scatter":  # what ScatterElements was called before
+        proto = type(proto)()
+        proto.CopyFrom(node.proto)
+        proto.op_type = "ScatterElements"
     marks = -np.arange(1, math.prod(shape) + 1).reshape(shape)
-    made = evaluated(node.proto, [marks, index, np.arange(math.prod(updates)).reshape(updates)], node.version)
+    made = evaluated(proto, [marks, index, np.arange(math.prod(updates)).reshape(updates)], max(node.version, 11))
     if made is None or np.shape(made[0]) != shape:
         return opaque(rec, node)
     found = np.asarray(made[0], np.int64)

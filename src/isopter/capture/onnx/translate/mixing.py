@@ -73,6 +73,14 @@ def scan(rec: Builder, node: Node) -> int:
     return moves.pad(rec, op, *(reversed(around) if reverse else around))
 
 
+@onnx_op("DFT")
+def fourier(rec: Builder, node: Node) -> Translated:
+    """Along its axis every output reads all inputs, and both parts of a complex number."""
+    op, rank = source_op(node), len(node.shape(0))
+    given = node.ints("axis", 2) or ((1,) if node.version < 20 else (-2,))
+    return rec.emit("fourier", node.out, [op], {"axes": tuple(sorted({given[0] % rank, rank - 1}))}, "dft")
+
+
 # ---- norms ---------------------------------------------------------------------------------------------------------------
 
 
@@ -181,7 +189,9 @@ def einsum(rec: Builder, node: Node) -> Translated:
     text = str(node.attr("equation", "")).replace(" ", "")
     parts = text.partition("->")
     terms, out = parts[0].split(","), parts[2]
-    if not parts[1] or "." in text or not 1 <= len(terms) <= 2 or any(len(set(t)) != len(t) for t in (*terms, out)):
+    if not parts[1]:
+        out = "".join(sorted(a for a in set(parts[0]) - {","} if parts[0].count(a) == 1))
+    if "." in text or not 1 <= len(terms) <= 2 or any(len(set(t)) != len(t) for t in (*terms, out)):
         return opaque(rec, node)
     if any(len(t) != len(node.shape(k)) for k, t in enumerate(terms)) or len(terms) != len(node.inputs):
         raise CaptureError(f"{node.label}: {text!r} does not fit {len(node.inputs)} operands of {[len(s or ()) for s in node.shapes]} axes.")

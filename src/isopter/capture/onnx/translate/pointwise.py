@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from isopter.capture.onnx.node import Node
-from isopter.capture.onnx.translate import Translated, onnx_op
+from isopter.capture.onnx.translate import Translated, onnx_op, opaque
 from isopter.capture.static import known, moves
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
+from isopter.graph import Shape
 
 POINTWISE = {
     "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Add": "add", "And": "logical_and", "Asin": "asin", "Asinh": "asinh",
@@ -28,12 +29,18 @@ the channel; rounding is a read."""
 
 
 @onnx_op(" ".join(POINTWISE))
-def pointwise(rec: Builder, node: Node) -> Value:
-    """Each position by itself; broadcasting aligned at the last axis."""
+def pointwise(rec: Builder, node: Node) -> Translated:
+    """Each position by itself; broadcasting aligned at the last axis. (Scales of quantisation that are data may not be aligned so.)"""
     operands = [v for v in node.inputs if v is not None]
+    if any(isinstance(v, Data) and not _fits(rec.shape(v.op), node.out) for v in operands):
+        return opaque(rec, node)
     if len(operands) == 1 and node.op in ("Sum", "Max", "Min", "Mean"):
         return operands[0]
     return known.pointwise(rec, POINTWISE[node.op], operands, node.out)
+
+
+def _fits(shape: Shape, to: Shape) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
 
 
 @onnx_op("LeakyRelu")

@@ -12,7 +12,7 @@ from isopter.capture.onnx.node import Node, Unknown
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.resize import HALF, ROUND, Where, nearest_rows, plane, smooth_rows
+from isopter.capture.static.resize import HALF, ROUND, Where, nearest_rows, padded, plane, smooth_rows
 from isopter.errors import CaptureError
 
 LONGEST = 2**20
@@ -145,6 +145,11 @@ def _along(
         outside = (lambda x: x < 0 or x > n - 1) if grid == "tf_crop_and_resize" else None
         rows = smooth_rows(n, m, where, reach, outside)
         pattern = plane(where, step, m, lambda x: _taps(x, reach))
+    if grid == "align_corners" and (n / step).denominator != 1 and m > 1:  # a scale that gives no whole size
+        rec.issue("Resize by align_corners and a scale: runtimes place the corners in two ways, and both are read")
+        whole = partial(_place, grid, n, m, Fraction(n, m), roi)
+        other = nearest_rows(n, m, whole, rounding) if mode == "nearest" else smooth_rows(n, m, whole, 2 if mode == "cubic" else 1)
+        rows = padded([sorted({*a, *b} - {-1}) for a, b in zip(rows.tolist(), other.tolist(), strict=True)])
     if grid in ("align_corners", "tf_crop_and_resize", "half_pixel_symmetric"):
         pattern = {}  # the grid depends on the size of the tensor
     return moves.take(rec, op, axis, rows, f"upsample_{mode}", **pattern)
