@@ -13,7 +13,7 @@ from onnx import AttributeProto, FunctionProto, defs, helper
 from isopter.capture.onnx import translate
 from isopter.capture.onnx.file import NODES, NEWEST_TESTED, checked_model, opsets, read_model
 from isopter.capture.onnx.fold import folded
-from isopter.capture.onnx.infer import inferred, known_shape, schema_of, tensor_type
+from isopter.capture.onnx.infer import inferred, known_shape, sane, schema_of, tensor_type
 from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.names import place_of
 from isopter.capture.onnx.node import Node, attributes_of
@@ -146,8 +146,9 @@ class Capture:
         schema = schema_of(proto.op_type, version, domain)
         if proto.op_type == "If" and not domain and isinstance(ins[0] if ins else None, Const):
             return self._branch(proto, ins[0], known, imports, depth)
-        types = self._types(schema, proto, known, imports)
         shapes = tuple(self._shape(n, known) for n in proto.input)
+        sane(label, proto.op_type, attributes, shapes)
+        types = self._types(schema, proto, known, imports)
         outs = tuple(known_shape(n, k) for n, k in zip(proto.output, types, strict=True))
         if not domain and _keeps_shape(proto.op_type) and None in outs and None not in shapes:
             outs = _broadcast(shapes, outs)

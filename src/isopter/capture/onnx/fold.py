@@ -15,13 +15,14 @@ from onnx.reference import ReferenceEvaluator
 from isopter.capture.onnx.infer import TOLD
 from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.tensors import LOADED
+from isopter.capture.static.indices import gather_elements, gather_nd, scatter_elements, scatter_nd
 from isopter.capture.static.values import Const, Value
 from isopter.errors import CaptureError
 
 FOLDED = frozenset(
     "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Clip "
     "Compress Concat ConstantOfShape Cos Cosh CumSum DepthToSpace DequantizeLinear Div Einsum Equal Erf Exp Expand EyeLike Flatten Floor "
-    "Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log MatMul Max Mean Min Mod "
+    "Gather GatherElements GatherND Greater GreaterOrEqual Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log MatMul Max Mean Min Mod "
     "Mul Neg NonZero Not OneHot Or Pad Pow QuantizeLinear Range Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd "
     "ReduceSum ReduceSumSquare Relu Reshape Round ScatterElements ScatterND Sigmoid Sign Sin Sinh Slice Softmax SpaceToDepth Split Sqrt "
     "Squeeze Sub Sum Tan Tanh Tile TopK Transpose Trilu Unique Unsqueeze Where Xor".split()
@@ -36,13 +37,15 @@ def folded(node: Node) -> list[Value] | None:
     shapes = [s for s in (*node.shapes, *node.outs) if s is not None]
     if sum(math.prod(s) for s in shapes) > LOADED or (None in node.outs and node.op not in ("NonZero", "Compress", "Unique", "Range")):
         return None
-    if node.op in ("MatMul", "Gemm", "Einsum") and math.prod(math.prod(s) for s in shapes[:2]) > 2**32:
+    if node.op in ("MatMul", "Einsum") and (len(node.inputs) > 2 or math.prod(math.prod(s) for s in shapes[:2]) > 2**28):
         return None
     arrays = [None if v is None else v.load() if isinstance(v, Const) else None for v in node.inputs]
     if any(a is None and v is not None for a, v in zip(arrays, node.inputs, strict=True)):
         return None
     if node.op in _FILLS and len(node.outs) == 1 and node.outs[0] is not None and math.prod(node.outs[0]) > TOLD:
         return [Const(node.outs[0], functools.cache(lambda: _filled(node, arrays)))]
+    if node.op.startswith("Scatter") and node.attr("reduction", "none") != "none":
+        return None
     simple = _SIMPLE.get(node.op)
     with np.errstate(all="ignore"):
         results = None if simple is None or any(a is None for a in arrays) else [simple(node, *arrays)]
@@ -98,7 +101,11 @@ _SIMPLE: dict[str, Callable[..., np.ndarray | None]] = {
     "Gather": _gathered,
     "Concat": lambda node, *arrays: np.concatenate(arrays, axis=int(node.attr("axis", 0))),
     "ConstantOfShape": _constant_of_shape,
+    "GatherElements": lambda node, x, index: gather_elements(x, index, int(node.attr("axis", 0))),
+    "GatherND": lambda node, x, index: gather_nd(x, index, int(node.attr("batch_dims", 0))),
     "Range": _range,
+    "ScatterElements": lambda node, x, index, updates: scatter_elements(x, index, updates, int(node.attr("axis", 0))),
+    "ScatterND": lambda node, x, index, updates: scatter_nd(x, index, updates),
     "Identity": lambda node, x: x,
 }
 """What shape arithmetic is made of; the reference operators take a millisecond each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,20 @@ def schema_of(op: str, version: int, domain: str) -> Any:
         return defs.get_schema(op, version, domain)
     except defs.SchemaError:
         return None
+
+
+_LOOSE = frozenset("ConcatFromSequence DequantizeLinear Flatten OneHot QuantizeLinear SequenceAt SplitToSequence Unsqueeze".split())
+"""Ops whose axis may lie outside of their first input."""
+
+
+def sane(label: str, op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape | None]) -> None:
+    """Raise CaptureError for axes that no tensor has: onnx's inference does not always look, and would read memory that is not there."""
+    first = shapes[0] if shapes else None
+    rank = 64 if first is None or op in _LOOSE else max(len(first), 1)
+    for name in ("axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims"):
+        given = attributes.get(name, ())
+        if any(isinstance(a, int) and not -rank <= a < rank + (name == "batch_dims") for a in (given if isinstance(given, list) else [given])):
+            raise CaptureError(f"{label}: {op} along axis {given} of a tensor of {rank} axes. The file is damaged.")
 
 
 def inferred(schema: Any, node: Any, known: Mapping[str, tuple[Value, Any]], imports: Any, label: str) -> dict[str, Any]:

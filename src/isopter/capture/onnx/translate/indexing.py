@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from isopter.capture.onnx.fold import evaluated
 from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
+from isopter.capture.static.indices import gather_elements, gather_nd, scatter_elements, scatter_nd
 from isopter.capture.static.known import FOLLOWED
 from isopter.capture.static.values import Data
 
@@ -59,8 +59,8 @@ def chosen(rec: Builder, node: Node, axis: int) -> Translated:
 
 
 @onnx_op("GatherElements GatherND")
-def gather_elements(rec: Builder, node: Node) -> Translated:
-    """Run on positions: the reference operator says who goes where."""
+def gather_by_elements(rec: Builder, node: Node) -> Translated:
+    """Run on positions, which shows who goes where."""
     if node.data(0) is None:
         return opaque(rec, node)
     index, shape = node.const(1), node.shape(0)
@@ -70,10 +70,12 @@ def gather_elements(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node, "GatherND by an index computed from the input: bounded by its whole input")
     if max(math.prod(shape), math.prod(node.out)) > FOLLOWED:
         return opaque(rec, node)
-    made = evaluated(node.proto, [np.arange(math.prod(shape)).reshape(shape), index], node.version)
-    if made is None or np.shape(made[0]) != node.out:
-        return opaque(rec, node)
-    return moves.gather(rec, source_op(node), np.asarray(made[0], np.int64).reshape(-1, 1), node.out)
+    marks = np.arange(math.prod(shape)).reshape(shape)
+    if node.op == "GatherElements":
+        rows = gather_elements(marks, index, node.axis(0))
+    else:
+        rows = gather_nd(marks, index, int(node.attr("batch_dims", 0)))
+    return moves.gather(rec, source_op(node), rows.reshape(-1, 1), node.out) if rows.shape == node.out else opaque(rec, node)
 
 
 @onnx_op("ScatterElements ScatterND Scatter")
@@ -83,16 +85,11 @@ def scatter(rec: Builder, node: Node) -> Translated:
     updates = node.shape(2)
     if index is None or max(math.prod(shape), math.prod(updates)) > FOLLOWED or node.attr("reduction", "none") != "none":
         return opaque(rec, node)
-    proto = node.proto
-    if node.op == "Scatter":  # what ScatterElements was called before
-        proto = type(proto)()
-        proto.CopyFrom(node.proto)
-        proto.op_type = "ScatterElements"
-    marks = -np.arange(1, math.prod(shape) + 1).reshape(shape)
-    made = evaluated(proto, [marks, index, np.arange(math.prod(updates)).reshape(updates)], max(node.version, 11))
-    if made is None or np.shape(made[0]) != shape:
-        return opaque(rec, node)
-    found = np.asarray(made[0], np.int64)
+    marks, writes = -np.arange(1, math.prod(shape) + 1).reshape(shape), np.arange(math.prod(updates)).reshape(updates)
+    if node.op == "ScatterND":
+        found = scatter_nd(marks, index, writes)
+    else:
+        found = scatter_elements(marks, index, writes, node.axis(0))
     base, new = node.data(0), node.data(2)
     inputs = [] if base is None else [base]
     if new is not None:

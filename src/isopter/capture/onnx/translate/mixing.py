@@ -26,12 +26,12 @@ def reduce(rec: Builder, node: Node) -> int:
     if not given and node.attr("noop_with_empty_axes", 0):
         return rec.emit("pointwise", node.out, [op], {}, "identity")
     axes = tuple(sorted({a % rank for a in given})) if given else tuple(range(rank))
-    return rec.emit("reduce", node.out, [op], {"axes": axes, "keepdim": bool(node.attr("keepdims", 1))}, REDUCED[node.op]) if axes else op
+    return rec.emit("reduce", node.out, [op], {"axes": axes, "keepdim": len(node.out) == len(node.shape(0))}, REDUCED[node.op]) if axes else op
 
 
 @onnx_op("ArgMax ArgMin")
 def arg_reduce(rec: Builder, node: Node) -> int:
-    params = {"axes": (node.axis(0),), "keepdim": bool(node.attr("keepdims", 1))}
+    params = {"axes": (node.axis(0),), "keepdim": len(node.out) == len(node.shape(0))}
     return rec.emit("reduce", node.out, [source_op(node)], params, node.op.lower())
 
 

@@ -80,7 +80,7 @@ def _steps(node: Node, shape: tuple[int, ...], out: tuple[int, ...]) -> list[Fra
         one = (min if node.attr("keep_aspect_ratio_policy") == "not_larger" else max)(ratios)
         return [1 / one if a in axes else None for a in range(rank)]
     for axis, scale in zip(axes, scales or (), strict=False):
-        if not (math.isfinite(scale) and scale > 0):
+        if not 2.0**-24 <= scale <= 2.0**24:
             raise CaptureError(f"{node.label}: a scale of {scale}.")
         simple = Fraction(scale).limit_denominator(10_000)
         step = 1 / (simple if math.isclose(simple, scale, rel_tol=1e-6) else Fraction(scale))

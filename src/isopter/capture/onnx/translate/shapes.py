@@ -210,6 +210,8 @@ def compress(rec: Builder, node: Node) -> Translated:
     if kept is None:
         raise Unknown("a condition")
     index = np.flatnonzero(kept)
+    if len(index) and index[-1] >= (math.prod(node.shape(0)) if node.attr("axis") is None else node.shape(0)[node.axis(0)]):
+        raise CaptureError(f"{node.label}: Compress keeps position {index[-1]} of {node.shape(0)}.")
     if node.attr("axis") is None:
         return moves.take(rec, moves.reshape(rec, source_op(node), (math.prod(node.shape(0)),)), 0, index)
     return moves.take(rec, source_op(node), node.axis(0), index)
