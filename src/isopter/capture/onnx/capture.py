@@ -147,7 +147,7 @@ class Capture:
         if proto.op_type == "If" and not domain and isinstance(ins[0] if ins else None, Const):
             return self._branch(proto, ins[0], known, imports, depth)
         shapes = tuple(self._shape(n, known) for n in proto.input)
-        sane(label, proto.op_type, attributes, shapes)
+        sane(label, proto.op_type, attributes, shapes, len(proto.output))
         types = self._types(schema, proto, known, imports)
         outs = tuple(known_shape(n, k) for n, k in zip(proto.output, types, strict=True))
         if not domain and _keeps_shape(proto.op_type) and None in outs and None not in shapes:

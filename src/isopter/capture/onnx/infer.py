@@ -47,7 +47,7 @@ _LOOSE = frozenset("ConcatFromSequence DequantizeLinear Flatten OneHot QuantizeL
 """Ops whose axis may lie outside of their first input."""
 
 
-def sane(label: str, op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape | None]) -> None:
+def sane(label: str, op: str, attributes: Mapping[str, Any], shapes: Sequence[Shape | None], outputs: int) -> None:
     """Raise CaptureError for axes that no tensor has: onnx's inference does not always look, and would read memory that is not there."""
     first = shapes[0] if shapes else None
     rank = 64 if first is None or op in _LOOSE else max(len(first), 1)
@@ -55,6 +55,8 @@ def sane(label: str, op: str, attributes: Mapping[str, Any], shapes: Sequence[Sh
         given = attributes.get(name, ())
         if any(isinstance(a, int) and not -rank <= a < rank + (name == "batch_dims") for a in (given if isinstance(given, list) else [given])):
             raise CaptureError(f"{label}: {op} along axis {given} of a tensor of {rank} axes. The file is damaged.")
+    if op == "Split" and (attributes.get("num_outputs", outputs) != outputs or len(attributes.get("split", range(outputs))) != outputs):
+        raise CaptureError(f"{label}: Split has {outputs} outputs, and another number of parts. The file is damaged.")
 
 
 def inferred(schema: Any, node: Any, known: Mapping[str, tuple[Value, Any]], imports: Any, label: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from isopter.capture.static.builder import Builder
 from isopter.capture.static.resize import HALF, ROUND, Where, nearest_rows, padded, plane, smooth_rows
 from isopter.errors import CaptureError
 
-LONGEST = 2**20
+LONGEST = 2**17
 """Positions along a resized axis: each is worked out in fractions."""
 
 
@@ -33,7 +33,7 @@ def resize(rec: Builder, node: Node) -> Translated:
     crop = grid == "tf_crop_and_resize"
     if crop:
         changed = list(range(rank)) if node.attr("axes") is None else [a % rank for a in node.attr("axes")]
-    if max((out[a] for a in changed), default=0) > LONGEST or any(not shape[a] for a in changed):
+    if max((max(out[a], shape[a]) for a in changed), default=0) > LONGEST or any(not shape[a] for a in changed):
         return opaque(rec, node)
     op = source_op(node)
     if not changed:
