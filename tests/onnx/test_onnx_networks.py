@@ -19,11 +19,11 @@ GOLDEN = {
     "bvlc_alexnet": ("MaxPool", 195, 32),  # Araujo et al. 2019, AlexNet (v1)
     "zfnet512": ("MaxPool", 155, 32),
     "vgg19": ("MaxPool", 268, 32),
-    "squeezenet": ("MaxPool", 159, 16),
+    "squeezenet": ("Concat", 207, 16),
     "inception_v1": ("Concat", 715, 32),
     "inception_v2": ("Concat", 699, 32),  # Araujo et al. 2019, Inception (v2)
     "resnet50": ("Conv", 427, 32),
-    "densenet121": ("Conv", 2071, 32),
+    "densenet121": ("Concat", 2071, 32),
     "shufflenet": ("Conv", 527, 32),
 }
 """The op, and the size and stride of the field of the last of its kind before the classifier."""
@@ -52,7 +52,7 @@ def test_networks_are_proved(name: str) -> None:
 MODELS = {
     "resnet18": (1, 3, 96, 96), "resnet50": (1, 3, 96, 96), "resnet50_dilated": (1, 3, 96, 96), "resnet101": (1, 3, 64, 64),
     "se_resnet": (1, 3, 96, 96), "vgg16": (1, 3, 224, 224), "alexnet": (1, 3, 224, 224), "unet": (1, 3, 64, 64),
-    "unet_bilinear": (1, 3, 64, 64), "highres3dnet": (1, 1, 24, 24, 24), "wavenet": (1, 1, 2000), "swin_block": (1, 3, 32, 32),
+    "unet_bilinear": (1, 3, 64, 64), "highres3dnet": (1, 1, 24, 24, 24), "wavenet": (1, 1, 2000), "swin_block": (1, 3, 16, 16),
 }  # fmt: skip
 
 

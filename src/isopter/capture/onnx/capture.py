@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, FunctionProto, defs, helper
 
 from isopter.capture.onnx import translate
-from isopter.capture.onnx.file import NODES, NEWEST_TESTED, checked_model, opsets, read_model
+from isopter.capture.onnx.file import NEWEST_TESTED, NODES, checked_model, opsets, read_model
 from isopter.capture.onnx.fold import folded
 from isopter.capture.onnx.infer import inferred, known_shape, sane, schema_of, tensor_type
 from isopter.capture.onnx.inputs import sized
@@ -23,6 +22,7 @@ from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
 from isopter.errors import CaptureError, GraphError, UsageError
 from isopter.graph import Graph, Shape
+from onnx import AttributeProto, FunctionProto, defs, helper
 
 Known = dict[str, tuple[Value, Any]]
 """Values by name, with their onnx types."""

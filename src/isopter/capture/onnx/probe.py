@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from isopter.capture.onnx.capture import Capture
 from isopter.capture.onnx.file import checked_model, read_model
@@ -25,6 +24,7 @@ from isopter.capture.static.values import Const, Weight
 from isopter.capture.target import Target
 from isopter.errors import CaptureError, MissingExtra, UsageError
 from isopter.graph import Shape
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 Bools = npt.NDArray[np.bool_]
 

@@ -34,7 +34,7 @@ def checked(where: str, out: Sizes, kernel: Sizes, stride: Sizes, dilation: Size
             f"{where}: kernel {kernel}, stride {stride}, dilation {dilation} and padding {pad} must each have {len(out)} entries."
         )
     for n, k, s, d, p in zip(out, kernel, stride, dilation, pad, strict=True):
-        if not (0 < k and 0 < s < 2**31 and 0 < d < 2**31 and abs(p) < 2**31 and k * max(n, s) <= MOST):
+        if not (k > 0 and 0 < s < 2**31 and 0 < d < 2**31 and abs(p) < 2**31 and k * max(n, s) <= MOST):
             raise CaptureError(
                 f"{where}: a window of {k} with stride {s}, dilation {d} and padding {p} on {n} outputs is more than isopter reads."
             )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from isopter.capture.target import Target
 from isopter.capture.torch.belongings import Belongings, twin, untouched
 from isopter.capture.torch.capture import call_arguments, first_line, initialised
 from isopter.capture.torch.devices import OnThisMachine
@@ -28,7 +29,6 @@ from isopter.capture.torch.surroundings import alone, settings
 from isopter.capture.torch.tape import map_tensors
 from isopter.capture.torch.values import tensors_in
 from isopter.capture.torch.watch import watch
-from isopter.capture.target import Target
 from isopter.errors import CaptureError, UsageError
 
 Bools = npt.NDArray[np.bool_]

@@ -46,6 +46,12 @@ def knows(domain: str, op: str) -> bool:
     return (domain, op) in _TABLE
 
 
+def function_of(domain: str, op: str) -> Translator:
+    """The translator of an op."""
+    _load()
+    return _TABLE[domain, op]
+
+
 def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
     """The values of the node's outputs, all of whose shapes are known."""
     _load()

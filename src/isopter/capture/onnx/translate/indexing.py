@@ -30,7 +30,7 @@ def gather(rec: Builder, node: Node) -> Translated:
     op, shape = source_op(node), node.shape(0)
     n = shape[axis]
     at = np.where(index < 0, index + n, index).astype(np.int64)
-    if at.size and not (0 <= at.min() and at.max() < n):
+    if at.size and not (at.min() >= 0 and at.max() < n):
         return opaque(rec, node)
     op = _at(rec, op, axis, at.reshape(-1))
     if index.ndim == 0:

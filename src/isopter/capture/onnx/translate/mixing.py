@@ -120,7 +120,7 @@ def norm(rec: Builder, node: Node) -> Translated:
 def local_response(rec: Builder, node: Node) -> int:
     """Each channel over the sum of squares of ``size`` channels around it."""
     size, channels = int(node.attr("size", 1)), node.out[1]
-    if not 0 < size:
+    if not size > 0:
         raise CaptureError(f"{node.label}: LRN over {size} channels.")
     reach = np.arange(min(size, 2 * channels + 1)) - min((size - 1) // 2, channels)
     index = np.arange(channels)[:, None] + reach

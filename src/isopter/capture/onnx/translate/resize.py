@@ -12,7 +12,7 @@ from isopter.capture.onnx.node import Node, Unknown
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.resize import HALF, ROUND, Where, nearest_rows, padded, plane, smooth_rows
+from isopter.capture.static.resize import HALF, ROUND, nearest_rows, padded, plane, smooth_rows
 from isopter.errors import CaptureError
 
 LONGEST = 2**17
