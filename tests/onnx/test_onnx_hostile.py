@@ -35,7 +35,8 @@ def refused(made: onnx.ModelProto, words: str) -> None:
 
 
 def test_cyclic() -> None:
-    refused(model([helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Relu", ["b"], ["y"])]), "cyclic")
+    nodes = [helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"]), helper.make_node("Relu", ["b"], ["y"])]
+    refused(model(nodes), "cyclic")
 
 
 def test_missing_tensor() -> None:
@@ -109,7 +110,10 @@ def test_external_weights_are_never_opened(tmp_path: Path) -> None:
     assert ip.analyze(tmp_path / "x.onnx")["y"].size == (64, 64)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"PK\x03\x04" * 20, b"\x08\x08", b"\xff" * 5000], ids=["empty", "zeros", "zip", "stub", "ff"])
+NO_MODELS = {"empty": b"", "zeros": b"\x00" * 100, "zip": b"PK\x03\x04" * 20, "stub": b"\x08\x08", "ff": b"\xff" * 5000}
+
+
+@pytest.mark.parametrize("content", list(NO_MODELS.values()), ids=list(NO_MODELS))
 def test_no_model(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(content)
     with pytest.raises(ip.CaptureError, match=r"x\.onnx"):

@@ -87,7 +87,8 @@ class Capture:
         self._constants(graph, known)
         version = opsets(self.model.opset_import).get("", 0)
         if version > NEWEST_TESTED:
-            self.rec.issues[(f"Opset {version} is newer than isopter knows ({NEWEST_TESTED}): ops may have changed", "the model itself")] += 1
+            newer = f"Opset {version} is newer than isopter knows ({NEWEST_TESTED}): ops may have changed"
+            self.rec.issues[(newer, "the model itself")] += 1
         self._walk(graph.node, known, self.model.opset_import, None, "", "", 0)
         outputs: dict[str, int] = {}
         for item in graph.output:
@@ -133,7 +134,14 @@ class Capture:
         return known[name][0]
 
     def _node(
-        self, proto: Any, attributes: dict[str, Any], ins: list[Value | None], known: Known, imports: Any, versions: dict[str, int], depth: int
+        self,
+        proto: Any,
+        attributes: dict[str, Any],
+        ins: list[Value | None],
+        known: Known,
+        imports: Any,
+        versions: dict[str, int],
+        depth: int,
     ) -> tuple[list[Value], list[Any]]:
         label = self.rec.label
         domain = "" if proto.domain == "ai.onnx" else proto.domain
@@ -144,8 +152,8 @@ class Capture:
         if not version and domain == "":
             raise CaptureError(f"{label} is an op of ai.onnx, and the file does not say of which opset.")
         schema = schema_of(proto.op_type, version, domain)
-        if proto.op_type == "If" and not domain and isinstance(ins[0] if ins else None, Const):
-            return self._branch(proto, ins[0], known, imports, depth)
+        if proto.op_type == "If" and not domain and isinstance(taken := ins[0] if ins else None, Const):
+            return self._branch(proto, taken, known, imports, depth)
         shapes = tuple(self._shape(n, known) for n in proto.input)
         sane(label, proto.op_type, attributes, shapes, len(proto.output))
         types = self._types(schema, proto, known, imports)
@@ -282,7 +290,7 @@ def _like(node: Node) -> Value:
     out = node.outs[0]
     assert out is not None
     if node.op == "EyeLike":
-        return Const.of(np.eye(*out, k=int(node.attr("k", 0)))) if math.prod(out) <= LOADED else Weight(out)
+        return Const.of(np.eye(out[0], out[-1], k=int(node.attr("k", 0)))) if math.prod(out) <= LOADED else Weight(out)
     value = node.inputs[0]
     return value if isinstance(value, Const) else Weight(out)
 

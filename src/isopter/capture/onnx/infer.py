@@ -52,8 +52,9 @@ def sane(label: str, op: str, attributes: Mapping[str, Any], shapes: Sequence[Sh
     first = shapes[0] if shapes else None
     rank = 64 if first is None or op in _LOOSE else max(len(first), 1)
     for name in ("axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims"):
-        given = attributes.get(name, ())
-        if any(isinstance(a, int) and not -rank <= a < rank + (name == "batch_dims") for a in (given if isinstance(given, list) else [given])):
+        given = attributes.get(name, [])
+        axes = given if isinstance(given, list) else [given]
+        if any(isinstance(a, int) and not -rank <= a < rank + (name == "batch_dims") for a in axes):
             raise CaptureError(f"{label}: {op} along axis {given} of a tensor of {rank} axes. The file is damaged.")
     if op == "Split" and (attributes.get("num_outputs", outputs) != outputs or len(attributes.get("split", range(outputs))) != outputs):
         raise CaptureError(f"{label}: Split has {outputs} outputs, and another number of parts. The file is damaged.")

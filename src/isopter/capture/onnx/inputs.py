@@ -37,7 +37,8 @@ def sized(graph: Any, size: Shape | None, given: Any) -> dict[str, tuple[Shape, 
 def _axes(value: Any) -> tuple[tuple[Axis, ...] | None, int]:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise CaptureError(f"its input {value.name!r} is a {(kind or 'value without a type').removesuffix('_type')}, and isopter reads tensors.")
+        what = (kind or "value without a type").removesuffix("_type")
+        raise CaptureError(f"its input {value.name!r} is a {what}, and isopter reads tensors.")
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return None, tensor.elem_type

@@ -101,7 +101,8 @@ class Unknown(Exception):
 
 
 def attributes_of(proto: Any, given: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-    """The node with references to a function's attributes filled in from `given`, and its attributes as plain Python; graphs are left out."""
+    """The node with references to a function's attributes filled in from `given`, and its attributes as plain Python, but for
+    graphs."""
     if any(a.ref_attr_name for a in proto.attribute):
         filled = NodeProto()
         filled.CopyFrom(proto)

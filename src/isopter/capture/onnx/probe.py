@@ -56,6 +56,8 @@ ROLES: dict[str, dict[int, str]] = {
     "GRU": {1: "weight", 2: "weight", 3: "zero"},
     "RNN": {1: "weight", 2: "weight", 3: "zero"},
     "PRelu": {1: "scale"},
+    "Mul": {0: "scale", 1: "scale"},
+    "Add": {0: "zero", 1: "zero"},
 }
 """What an op's constant inputs are: weights that are drawn anew, or what is put to rest."""
 
@@ -103,7 +105,7 @@ class OnnxProber:
         try:
             return dict(zip(values, session.run(list(values), feeds), strict=True))
         except Exception as error:
-            raise CaptureError(f"onnxruntime could not run the model ({_said(error)}). Run it yourself on an input of this size.") from error
+            raise CaptureError(f"onnxruntime could not run the model ({_said(error)}). Run it yourself on such an input.") from error
 
     def _prepared(self, draw: int, values: tuple[str, ...]) -> Any:
         if self._session is None or self._session[0] != (draw, values):
@@ -145,6 +147,8 @@ def draw_weights(model: Any, capture: Capture, seed: int, signed: bool) -> None:
         for position, role in ROLES.get(node.op_type, {}).items():
             name = node.input[position] if position < len(node.input) else ""
             value, kind = capture.known.get(name, (None, None))
+            if node.op_type in ("Add", "Mul") and not _is_per_channel(value):
+                continue
             if not isinstance(value, Const | Weight) or value.shape is None or kind is None or kind.tensor_type.elem_type not in FLOATS:
                 continue
             if (name, role) not in new:
@@ -152,6 +156,11 @@ def draw_weights(model: Any, capture: Capture, seed: int, signed: bool) -> None:
                 made = _drawn(random, role, value, signed).astype(FLOATS[kind.tensor_type.elem_type])
                 model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(made), new[name, role]))
             node.input[position] = new[name, role]
+
+
+def _is_per_channel(value: object) -> bool:
+    """Whether a constant is the scale or the shift of a norm, one number per channel, and neither a number nor a mask."""
+    return isinstance(value, Const | Weight) and value.shape is not None and sum(n > 1 for n in value.shape) == 1
 
 
 def _drawn(random: np.random.Generator, role: str, value: Const | Weight, signed: bool) -> npt.NDArray[Any]:

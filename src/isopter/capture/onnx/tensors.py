@@ -57,15 +57,17 @@ def _external(tensor: Any, shape: Shape, folder: Path | None) -> Any:
     """A copy of the tensor with its bytes, read from a file in the model's folder; never one outside, whatever links say."""
     entries = {item.key: item.value for item in tensor.external_data}
     if folder is None:
-        raise CaptureError(f"the tensor {tensor.name!r} is in another file, and a model in memory has no folder. Give the path of the file.")
+        raise CaptureError(f"the tensor {tensor.name!r} is in another file, and a model in memory has no folder. Give a path.")
     root = folder.resolve()
     path = (root / entries.get("location", "")).resolve()
     if not path.is_relative_to(root) or not path.is_file():
-        raise CaptureError(f"the tensor {tensor.name!r} is said to be in {entries.get('location', '')!r}, which is no file in the model's folder.")
+        said = entries.get("location", "")
+        raise CaptureError(f"the tensor {tensor.name!r} is said to be in {said!r}, which is no file in the model's folder.")
     size = math.prod(shape) * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
     offset = int(entries.get("offset", 0))
     if not 0 <= offset <= path.stat().st_size - size:
-        raise CaptureError(f"the tensor {tensor.name!r} needs {size:,} bytes at {offset:,} of {path.name}, which has {path.stat().st_size:,}.")
+        there = path.stat().st_size
+        raise CaptureError(f"the tensor {tensor.name!r} needs {size:,} bytes at {offset:,} of {path.name}, which has {there:,}.")
     with path.open("rb") as file:
         file.seek(offset)
         raw = file.read(size)

@@ -24,7 +24,7 @@ ROUND: dict[str, Callable[[Fraction], int]] = {
 
 def nearest_rows(n: int, m: int, where: Where, rounding: str) -> np.ndarray:
     """The position that each of `m` outputs reads of `n`, shape (m, taps). Where single precision would fall on another one, both are read."""
-    rows = []
+    rows: list[list[int]] = []
     for i in range(m):
         place = where(i)
         found = {ROUND[rounding](place), ROUND[rounding](Fraction(float(np.float32(float(place)))))}
@@ -37,7 +37,7 @@ def nearest_rows(n: int, m: int, where: Where, rounding: str) -> np.ndarray:
 
 def smooth_rows(n: int, m: int, where: Where, reach: int, outside: Callable[[Fraction], bool] | None = None) -> np.ndarray:
     """The positions floor(x) - reach + 1 ... floor(x) + reach around each place, on the grid x alone; `outside` places read nothing."""
-    rows = []
+    rows: list[list[int]] = []
     for i in range(m):
         place = where(i)
         if outside is not None and outside(place):

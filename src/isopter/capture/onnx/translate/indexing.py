@@ -86,10 +86,7 @@ def scatter(rec: Builder, node: Node) -> Translated:
     if index is None or max(math.prod(shape), math.prod(updates)) > FOLLOWED or node.attr("reduction", "none") != "none":
         return opaque(rec, node)
     marks, writes = -np.arange(1, math.prod(shape) + 1).reshape(shape), np.arange(math.prod(updates)).reshape(updates)
-    if node.op == "ScatterND":
-        found = scatter_nd(marks, index, writes)
-    else:
-        found = scatter_elements(marks, index, writes, node.axis(0))
+    found = scatter_nd(marks, index, writes) if node.op == "ScatterND" else scatter_elements(marks, index, writes, node.axis(0))
     base, new = node.data(0), node.data(2)
     inputs = [] if base is None else [base]
     if new is not None:

@@ -14,8 +14,8 @@ from isopter.capture.static.values import Data, Value
 from isopter.errors import CaptureError
 
 REDUCED = {
-    "ReduceL1": "norm", "ReduceL2": "norm", "ReduceLogSum": "sum", "ReduceLogSumExp": "logsumexp", "ReduceMax": "amax", "ReduceMean": "mean",
-    "ReduceMin": "amin", "ReduceProd": "prod", "ReduceSum": "sum", "ReduceSumSquare": "sum",
+    "ReduceL1": "norm", "ReduceL2": "norm", "ReduceLogSum": "sum", "ReduceLogSumExp": "logsumexp", "ReduceMax": "amax",
+    "ReduceMean": "mean", "ReduceMin": "amin", "ReduceProd": "prod", "ReduceSum": "sum", "ReduceSumSquare": "sum",
 }  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def reduce(rec: Builder, node: Node) -> int:
     if not given and node.attr("noop_with_empty_axes", 0):
         return rec.emit("pointwise", node.out, [op], {}, "identity")
     axes = tuple(sorted({a % rank for a in given})) if given else tuple(range(rank))
-    return rec.emit("reduce", node.out, [op], {"axes": axes, "keepdim": len(node.out) == len(node.shape(0))}, REDUCED[node.op]) if axes else op
+    params = {"axes": axes, "keepdim": len(node.out) == rank}
+    return rec.emit("reduce", node.out, [op], params, REDUCED[node.op]) if axes else op
 
 
 @onnx_op("ArgMax ArgMin")
@@ -51,10 +52,8 @@ def softmax(rec: Builder, node: Node) -> Value:
 def sort(rec: Builder, node: Node) -> Translated:
     if node.data(1) is not None:
         return opaque(rec, node)
-    if node.op == "Hardmax" and node.version < 13:
-        axes = tuple(range(node.axis(1), len(node.out)))
-    else:
-        axes = (node.axis(-1),)
+    old = node.op == "Hardmax" and node.version < 13
+    axes = tuple(range(node.axis(1), len(node.out))) if old else (node.axis(-1),)
     return rec.emit("sort", node.out, [source_op(node)], {"axes": axes}, node.op.lower())
 
 
@@ -95,6 +94,9 @@ def batch_norm(rec: Builder, node: Node) -> Translated:
     return [Data(rec.emit("norm", node.out, [op], {"axes": others}, "batch_norm")), *statistics]
 
 
+NORMS = {"InstanceNormalization": "instance_norm", "GroupNormalization": "group_norm", "LayerNormalization": "layer_norm"}
+
+
 @onnx_op("InstanceNormalization GroupNormalization LayerNormalization RMSNormalization LpNormalization MeanVarianceNormalization")
 def norm(rec: Builder, node: Node) -> Translated:
     """Each position and the statistics over some axes. Scales that are data are read at their own place, and bounded (`opaque`)."""
@@ -103,7 +105,8 @@ def norm(rec: Builder, node: Node) -> Translated:
     if node.op in ("InstanceNormalization", "GroupNormalization"):
         groups = int(node.attr("num_groups", 1))
         split = node.op == "GroupNormalization"
-        params = {"axes": (*((1,) if split and groups == 1 else ()), *range(2, rank))} | ({"groups": groups} if split and groups > 1 else {})
+        params = {"axes": (*((1,) if split and groups == 1 else ()), *range(2, rank))}
+        params |= {"groups": groups} if split and groups > 1 else {}
     elif node.op == "MeanVarianceNormalization":
         params = {"axes": tuple(a % rank for a in node.attr("axes", [0, 2, 3]))}
     elif node.op == "LpNormalization":
@@ -112,8 +115,7 @@ def norm(rec: Builder, node: Node) -> Translated:
         params = {"axes": tuple(range(node.axis(-1), rank))}
     op = source_op(node)
     statistics = [Data(rec.emit("reduce", o or (), [op], {"axes": params["axes"], "keepdim": True}, "mean")) for o in node.outs[1:]]
-    name = {"InstanceNormalization": "instance_norm", "GroupNormalization": "group_norm", "LayerNormalization": "layer_norm"}.get(node.op, "norm")
-    return [Data(rec.emit("norm", node.out, [op], params, name)), *statistics]
+    return [Data(rec.emit("norm", node.out, [op], params, NORMS.get(node.op, "norm"))), *statistics]
 
 
 @onnx_op("LRN")
@@ -194,7 +196,7 @@ def einsum(rec: Builder, node: Node) -> Translated:
     if "." in text or not 1 <= len(terms) <= 2 or any(len(set(t)) != len(t) for t in (*terms, out)):
         return opaque(rec, node)
     if any(len(t) != len(node.shape(k)) for k, t in enumerate(terms)) or len(terms) != len(node.inputs):
-        raise CaptureError(f"{node.label}: {text!r} does not fit {len(node.inputs)} operands of {[len(s or ()) for s in node.shapes]} axes.")
+        raise CaptureError(f"{node.label}: {text!r} does not fit operands of the shapes {node.shapes}.")
     sizes = {letter: n for k, t in enumerate(terms) for letter, n in zip(t, node.shape(k), strict=True)}
     if any(sizes[a] != n for k, t in enumerate(terms) for a, n in zip(t, node.shape(k), strict=True)):
         return opaque(rec, node)  # one operand broadcasts

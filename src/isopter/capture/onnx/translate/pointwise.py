@@ -21,8 +21,8 @@ POINTWISE = {
     "Mean": "mean", "Min": "minimum", "Mish": "mish", "Mod": "remainder", "Mul": "mul", "Neg": "neg", "Not": "logical_not",
     "Or": "logical_or", "PRelu": "prelu", "Pow": "pow", "QuantizeLinear": "identity", "Reciprocal": "reciprocal", "Relu": "relu",
     "Round": "round", "Selu": "selu", "Shrink": "shrink", "Sigmoid": "sigmoid", "Sign": "sign", "Sin": "sin", "Sinh": "sinh",
-    "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt", "Sub": "sub", "Sum": "add", "Swish": "silu", "Tan": "tan", "Tanh": "tanh",
-    "ThresholdedRelu": "threshold", "Xor": "logical_xor",
+    "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt", "Sub": "sub", "Sum": "add", "Swish": "silu", "Tan": "tan",
+    "Tanh": "tanh", "ThresholdedRelu": "threshold", "Xor": "logical_xor",
 }  # fmt: skip
 """ONNX ops by the names of pointwise functions that `isopter.reads.slopes` knows. Scales and zero points of quantisation are constants of
 the channel; rounding is a read."""
