@@ -1,7 +1,7 @@
 """Entries of data that are known whatever the input: what a mask hides. Arithmetic with NaN for "unknown".
 
-The rules are those of the capture of PyTorch: -inf added to a score, or a factor of 0, settles it; a finite -50 or less added to some of the
-scores of a row is taken for a mask, and said to be (`Builder.issue`).
+The rules are those of the capture of PyTorch: -inf added to a score, or a factor of 0, settles it; a finite -50 or less added to some of
+the scores of a row is taken for a mask, and said to be (`Builder.issue`).
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ ROUND: dict[str, Callable[[Fraction], int]] = {
 
 
 def nearest_rows(n: int, m: int, where: Where, rounding: str) -> np.ndarray:
-    """The position that each of `m` outputs reads of `n`, shape (m, taps). Where single precision would fall on another one, both are read."""
+    """The position that each of `m` outputs reads of `n`, shape (m, taps); both where single precision falls on another one."""
     rows: list[list[int]] = []
     for i in range(m):
         place = where(i)

@@ -28,7 +28,8 @@ def resample(site: Site) -> Reads:
     """n positions to m along each of the last axes, with scale s = n / m input steps per output step. Exact.
 
     nearest: floor(i s). nearest-exact: floor((i + 1/2) s). linear: floor(x) and, off the grid, floor(x) + 1, with
-    x = (i + 1/2) s - 1/2, or x = i (n - 1) / (m - 1) with align_corners, or x = i s if asymmetric. cubic: floor(x) - 1 ... floor(x) + 2, on the grid x alone.
+    x = (i + 1/2) s - 1/2, or x = i (n - 1) / (m - 1) with align_corners, or x = i s if asymmetric.
+    cubic: floor(x) - 1 ... floor(x) + 2, on the grid x alone.
     antialias widens the filter by s when shrinking. Positions past the border read the border.
     Example, linear 2 to 4: x = -1/4, 1/4, 3/4, 5/4 reads {0}, {0, 1}, {0, 1}, {1}.
     Params: mode, align_corners, antialias, steps (input steps per output step where a user fixed them, else None per axis), and

@@ -92,7 +92,8 @@ def triangle(rec: Builder, node: Node) -> Translated:
     assert isinstance(value, Data)
     before = np.nan if value.fixed is None else value.fixed
     fixed = np.where(kept, before, 0.0)
-    return Data(rec.emit("pointwise", node.out, [value.op], {"unread": ~np.isnan(fixed)}, "triu" if node.attr("upper", 1) else "tril"), fixed)
+    name = "triu" if node.attr("upper", 1) else "tril"
+    return Data(rec.emit("pointwise", node.out, [value.op], {"unread": ~np.isnan(fixed)}, name), fixed)
 
 
 @onnx_op("OneHot")

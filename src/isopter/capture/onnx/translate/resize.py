@@ -131,7 +131,15 @@ def _resampled(
 
 
 def _along(
-    rec: Builder, node: Node, op: int, axis: int, mode: str, grid: str, rounding: str, given: Fraction | None, roi: tuple[Fraction, Fraction] | None
+    rec: Builder,
+    node: Node,
+    op: int,
+    axis: int,
+    mode: str,
+    grid: str,
+    rounding: str,
+    given: Fraction | None,
+    roi: tuple[Fraction, Fraction] | None,
 ) -> int:
     """One axis as a table of positions."""
     n, m = rec.shape(op)[axis], node.out[axis]

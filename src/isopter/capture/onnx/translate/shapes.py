@@ -139,7 +139,7 @@ PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", 
 
 @onnx_op("Pad")
 def pad(rec: Builder, node: Node) -> Translated:
-    """In opset 10 and older the paddings are an attribute; in 18 and newer they may name their axes. A padding value that is data is bounded."""
+    """In opset 10 and older the paddings are an attribute; in 18 and newer they may name their axes. A value that is data is bounded."""
     pads, rank = node.ints("pads", 1), len(node.out)
     mode = PAD_MODES.get(node.attr("mode", "constant"))
     if pads is None or mode is None or node.data(2) is not None:

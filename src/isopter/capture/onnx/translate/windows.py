@@ -43,7 +43,7 @@ def _windows(node: Node, kernel: Sizes) -> dict[str, object]:
     space = node.shape(0)[2:]
     stride, dilation = _numbers(node, "strides", n), _numbers(node, "dilations", n)
     if not len(space) == len(stride) == len(dilation) == n or min((*stride, *kernel, *dilation), default=1) < 1:
-        raise CaptureError(f"{node.label}: kernel {kernel}, strides {stride} and dilations {dilation} do not fit an input of shape {node.shape(0)}.")
+        raise CaptureError(f"{node.label}: kernel {kernel}, strides {stride} and dilations {dilation} do not fit {node.shape(0)}.")
     pad = _pads(node, space, kernel, stride, dilation)
     checked(node.label, node.out[2:], kernel, stride, dilation, pad)
     return {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad}
