@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
@@ -82,5 +83,5 @@ def field(analysis: ip.Analysis, name: str) -> Any:
     f = analysis[name]
     if f.basis == "plane":
         return f.size, f.stride, f.start, f.exactness, f.basis, f.context
-    regions = f.regions()
-    return f.size, f.exactness, f.basis, f.context, regions.lo.tolist(), regions.hi.tolist()
+    lo, hi = f.regions()
+    return f.size, f.exactness, f.basis, f.context, np.array(lo).tolist(), np.array(hi).tolist()

@@ -36,7 +36,7 @@ def test_every_model_loads_or_is_refused_with_a_reason() -> None:
 FAMILIES = (
     "conv maxpool averagepool lppool globalaveragepool globalmaxpool resize upsample depthtospace spacetodepth pad slice transpose split "
     "concat gather scatter reduce softmax layer_normalization instancenorm group_normalization lrn matmul einsum lstm gru rnn cumsum "
-    "convtranspose reflect wrap edge center_crop where tile expand squeeze unsqueeze reshape flatten trilu attention qlinear convinteger"
+    "convtranspose reflect wrap edge center_crop where tile expand squeeze unsqueeze reshape flatten triu attention qlinear convinteger"
 ).split()
 
 
