@@ -19,7 +19,7 @@ PACKAGE = ROOT / "src" / "isopter"
 FILES = sorted(PACKAGE.rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-FRAMEWORKS = {"torch", "torchvision", "jax", "keras", "tensorflow", "onnx"}
+FRAMEWORKS = {"torch", "torchvision", "jax", "keras", "tensorflow", "onnx", "onnxruntime"}
 FRAMEWORK_PARTS = {"capture", "erf"}
 
 MAY_IMPORT = {
@@ -86,6 +86,18 @@ def test_frameworks_at_the_edge(path: Path) -> None:
     """Only captures know frameworks."""
     if path.relative_to(PACKAGE).parts[0] not in FRAMEWORK_PARTS:
         assert not {module.split(".")[0] for module in imports(path)} & FRAMEWORKS
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_each_framework_in_its_folder(path: Path) -> None:
+    """onnx is known to `capture/onnx` alone, and what captures share knows no framework."""
+    parts = path.relative_to(PACKAGE).parts
+    used = {module.split(".")[0] for module in imports(path)} & FRAMEWORKS
+    if parts[:2] == ("capture", "onnx"):
+        assert used <= {"onnx", "onnxruntime"}
+    else:
+        assert not used & {"onnx", "onnxruntime"}
+    assert parts[:2] != ("capture", "static") or not used
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -25,7 +25,8 @@ def analyze(
     """The exact receptive field of every layer of `model`.
 
     `model`: a `torch.nn.Module`; a program of torch.export, or the path of its file (``"x.pt2"``, read as data: nothing in it is
-    unpickled or evaluated); or a layer text such as ``"conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1]*4"``.
+    unpickled or evaluated); an ONNX model or the path of its file (``"x.onnx"``, read and not run); or a layer text such as
+    ``"conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1]*4"``.
     `input_size`: shape of the input tensor, batch and channels included, such as ``(1, 3, 224, 224)``; a program and a text have
     one of their own. `inputs`: tensors instead, as a tuple of arguments or a dict by argument name; only their shapes and
     dtypes matter, unless the model's control flow reads values. `axes`: which axes of the input are space, as indices or

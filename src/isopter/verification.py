@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isopter.analysis import Analysis
-from isopter.capture.dispatch import check_size, is_torch
+from isopter.capture.dispatch import check_size, is_onnx, is_torch
+from isopter.capture.target import Target, progress_bar
 from isopter.entry import analyze
 from isopter.errors import UsageError
 from isopter.graph import Op
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.probe import Target
+    from isopter.capture.target import Probes
 
 Pixel = tuple[int, ...]
 
@@ -93,18 +94,19 @@ def verify(
     output). For each, one pixel is perturbed: at an edge of its field, just outside, in a hole, or at a corner of the image.
     Every unit of every layer that changes is held against the analysis, context reads included. The probe runs in float64
     on a copy, by several finite steps; ``weights="positive"`` gives it positive weights and resting normalisation, so
-    that no read cancels out, ``weights="as-is"`` keeps the model's own (then a dead unit counts as excess).
+    that no read cancels out, ``weights="as-is"`` keeps the model's own (then a dead unit counts as excess). An ONNX model is run by
+    onnxruntime, in the precision it is stored in; its layers are the values of its graph.
 
     Raises UsageError and CaptureError as `analyze` does.
     """
-    if not is_torch(model):
-        raise UsageError(f"verify runs the model itself, and a {type(model).__name__} cannot be run. Expected a torch.nn.Module.")
+    if not is_torch(model) and not is_onnx(model):
+        raise UsageError(
+            f"verify runs the model itself, and a {type(model).__name__} cannot be run. Expected a torch.nn.Module or an ONNX model."
+        )
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
         raise UsageError(f"units={units!r} must be a whole number of 1 or more.")
-    from isopter.capture.torch.probe import Prober, progress_bar
-
     analysis = analyze(model, input_size, inputs=inputs, axes=axes, training=training)
-    prober = Prober(model, check_size(input_size), inputs, weights=weights, training=training, seed=seed)
+    prober = _prober(model, check_size(input_size), inputs, weights=weights, training=training, seed=seed)
     watched = targets(analysis, layers)
     rng = np.random.default_rng(seed)
     verdicts = {name: np.zeros(3, np.int64) for name in watched}
@@ -149,10 +151,18 @@ def verify(
     return Verification(result, tuple(chosen), weights)
 
 
+def _prober(model: Any, size: tuple[int, ...] | None, inputs: Any, *, weights: str, training: bool, seed: int) -> Probes:
+    if is_onnx(model):
+        from isopter.capture.onnx.probe import OnnxProber
+
+        return OnnxProber(model, size, inputs, weights=weights, seed=seed)
+    from isopter.capture.torch.probe import Prober
+
+    return Prober(model, size, inputs, weights=weights, training=training, seed=seed)
+
+
 def targets(analysis: Analysis, layers: Sequence[str] | None) -> dict[str, Target]:
     """The tensors to watch: one per distinct op among the module outputs asked for."""
-    from isopter.capture.torch.probe import Target
-
     graph = analysis.graph
     patterns = [layers] if isinstance(layers, str) else layers
     names = None if patterns is None else {n for p in patterns for n in (analysis.match(p) or (p,)) if analysis.find(n) >= 0}

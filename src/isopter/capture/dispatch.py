@@ -21,6 +21,10 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
         from isopter.capture.torch.program import program_graph
 
         return program_graph(program, size, inputs, training), program.name
+    if is_onnx(model):
+        from isopter.capture.onnx import graph_of
+
+        return graph_of(model, size, inputs, training)
     if isinstance(model, str):
         from isopter.capture.text import parse
 
@@ -34,7 +38,8 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
         return capture(model, example_inputs(model, size, inputs), training=training), type(model).__name__
     raise UsageError(
         f"isopter cannot read a {type(model).__module__}.{type(model).__name__}. "
-        'Expected a torch.nn.Module, a program of torch.export, its file (.pt2), or a layer text such as "conv 3 p1, pool 2 s2".'
+        "Expected a torch.nn.Module, a program of torch.export or its file (.pt2), an ONNX model or its file (.onnx), "
+        'or a layer text such as "conv 3 p1, pool 2 s2".'
     )
 
 
@@ -44,9 +49,22 @@ def is_torch(model: Any) -> bool:
     return torch is not None and isinstance(model, torch.nn.Module)
 
 
+def is_onnx(model: Any) -> bool:
+    """Whether it is the path of an .onnx file, or a ModelProto; without importing onnx."""
+    if is_file(model, ".onnx"):
+        return True
+    onnx = sys.modules.get("onnx")
+    return onnx is not None and isinstance(model, onnx.ModelProto)
+
+
+def is_file(model: Any, suffix: str) -> bool:
+    """Whether it is a path that ends so, and no layer text."""
+    return isinstance(model, str | Path) and str(model).lower().endswith(suffix) and not (isinstance(model, str) and "," in model)
+
+
 def _program(model: Any) -> Program | None:
     """The program in a .pt2 file, or of an ExportedProgram; None for anything else."""
-    if isinstance(model, str | Path) and str(model).lower().endswith(".pt2") and not (isinstance(model, str) and "," in model):
+    if is_file(model, ".pt2"):
         try:
             import torch  # noqa: F401
         except ModuleNotFoundError:

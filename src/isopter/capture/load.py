@@ -26,12 +26,12 @@ from isopter.errors import UsageError
 _MISSING = object()
 
 FORMS = (
-    "pkg.module:factory, file.py:Net, torchvision:NAME, timm:NAME, a program written by torch.export.save (x.pt2), "
+    "pkg.module:factory, file.py:Net, torchvision:NAME, timm:NAME, a program written by torch.export.save (x.pt2), an ONNX model (x.onnx), "
     'an analysis written by to_json (x.json), or a layer text such as "conv 3 p1, pool 2 s2"'
 )
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
-_OTHER = (".onnx", ".keras", ".h5", ".safetensors", ".tflite", ".pb")
+_OTHER = (".keras", ".h5", ".safetensors", ".tflite", ".pb")
 _SPEC = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d][\w.]*)")
 _FILE_SPEC = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>.*))?", re.DOTALL)
 
@@ -59,7 +59,7 @@ def load_model(spec: str, pretrained: bool = False) -> object:
         )
     if suffix in _OTHER:
         raise UsageError(f"{stem}: this version of isopter does not read {suffix} files. Expected {FORMS}.")
-    if suffix == ".pt2":
+    if suffix in (".pt2", ".onnx"):
         return existing(text)
     if suffix == ".json":
         raise UsageError(f"{existing(text)} is no model but perhaps a saved analysis. Read it with isopter.load.")

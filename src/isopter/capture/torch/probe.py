@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from isopter.capture.target import Target
 from isopter.capture.torch.belongings import Belongings, twin, untouched
 from isopter.capture.torch.capture import call_arguments, first_line, initialised
 from isopter.capture.torch.devices import OnThisMachine
@@ -61,16 +60,6 @@ a softmax is not settled by its largest score. A model probed with its own weigh
 
 MEMORY = 600_000_000
 """Bytes to spend on a batch: each watched value twice in float64."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A tensor to watch: the call of a module, the shape it must have, and the axes that index its units."""
-
-    path: str
-    output: int
-    shape: tuple[int, ...]
-    units: tuple[int, ...]
 
 
 class Prober:
@@ -326,11 +315,3 @@ def _perturbed(tensor: Tensor, here: bool, axes: tuple[int, ...], pixel: tuple[i
 def _chunks(items: Sequence[tuple[int, ...]], size: int) -> Iterator[Sequence[tuple[int, ...]]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def progress_bar(done: int, total: int, active: bool) -> None:
-    """A bar on standard error, if it is a terminal."""
-    if active and sys.stderr.isatty():
-        width = 30 * done // max(total, 1)
-        sys.stderr.write(f"\rprobing [{'#' * width}{'.' * (30 - width)}] {done}/{total}" + ("\n" if done == total else ""))
-        sys.stderr.flush()

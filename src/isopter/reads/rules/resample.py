@@ -28,28 +28,31 @@ def resample(site: Site) -> Reads:
     """n positions to m along each of the last axes, with scale s = n / m input steps per output step. Exact.
 
     nearest: floor(i s). nearest-exact: floor((i + 1/2) s). linear: floor(x) and, off the grid, floor(x) + 1, with
-    x = (i + 1/2) s - 1/2, or x = i (n - 1) / (m - 1) with align_corners. cubic: floor(x) - 1 ... floor(x) + 2, on the grid x alone.
+    x = (i + 1/2) s - 1/2, or x = i (n - 1) / (m - 1) with align_corners, or x = i s if asymmetric.
+    cubic: floor(x) - 1 ... floor(x) + 2, on the grid x alone.
     antialias widens the filter by s when shrinking. Positions past the border read the border.
     Example, linear 2 to 4: x = -1/4, 1/4, 3/4, 5/4 reads {0}, {0, 1}, {0, 1}, {1}.
-    Params: mode, align_corners, antialias, steps (input steps per output step where a user fixed them, else None per axis).
+    Params: mode, align_corners, antialias, steps (input steps per output step where a user fixed them, else None per axis), and
+    optionally asymmetric (pixels are points at their left edge, as in older TensorFlow).
     """
     p = site.params
     ndim, steps = len(site.shape), p["steps"]
     maps: dict[int, AxisMap | None] = {}
     for axis, step in enumerate(steps, start=ndim - len(steps)):
         sizes = site.inputs[0][axis], site.shape[axis]
-        maps[axis] = _resampled(*sizes, step, p["mode"], p["align_corners"], p["antialias"], p.get("rounding", False))
+        maps[axis] = _resampled(*sizes, step, p["mode"], p["align_corners"], p["antialias"], p.get("rounding", False), _half(p))
     nearest = p["mode"].startswith("nearest")
     decided = not nearest or all(isinstance(m, Take) and m.rows.shape[1] == 1 for m in maps.values())
     return ((along(ndim, maps, exactness="exact" if decided else "bound"),),)
 
 
 @lru_cache(maxsize=1024)
-def _resampled(n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool, rounding: bool) -> AxisMap:
+def _resampled(
+    n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool, rounding: bool, half: Fraction
+) -> AxisMap:
     if n == m and (given is None or given == 1) and not antialias and mode != "cubic":
         return Take(np.arange(n)[:, None], Periodic(1, np.zeros((1, 1), np.int64)))
     exact = _step(n, m, given, align_corners)
-    half = Fraction(0) if align_corners else HALF
     if antialias:
         reach = 1 if mode == "linear" else 2
         rows = [[j for j in _stretched(i, exact, reach, rounding) if 0 <= j < n] for i in range(m)]
@@ -63,6 +66,11 @@ def _resampled(n: int, m: int, given: float | None, mode: str, align_corners: bo
         rows = [row if len(row) > 1 else list(range(row[0] - _WIDE[mode], row[0] + _WIDE[mode] + 1)) for row in rows]
     rows = [[min(max(j, 0), n - 1) for j in row] for row in rows]
     return Take(_pad(rows), _pattern(lambda i: read(i, exact, half), exact, align_corners))
+
+
+def _half(p: Mapping[str, Any]) -> Fraction:
+    """Where in its pixel a position is looked at: in the middle, or at the left edge."""
+    return Fraction(0) if p["align_corners"] or p.get("asymmetric", False) else HALF
 
 
 def _step(n: int, m: int, given: float | None, align_corners: bool) -> Fraction:
@@ -143,19 +151,20 @@ def squared(p: Mapping[str, Any], shape_in: Shape, shape_out: Shape) -> dict[int
     """
     found = {}
     for axis, step in enumerate(p["steps"], start=len(shape_out) - len(p["steps"])):
-        both = _squared(shape_in[axis], shape_out[axis], step, p["mode"], p["align_corners"], p["antialias"])
+        both = _squared(shape_in[axis], shape_out[axis], step, p["mode"], p["align_corners"], p["antialias"], _half(p))
         if both is not None:
             found[axis] = both
     return found
 
 
 @lru_cache(maxsize=1024)
-def _squared(n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    axis_map = _resampled(n, m, given, mode, align_corners, antialias, False)
+def _squared(
+    n: int, m: int, given: float | None, mode: str, align_corners: bool, antialias: bool, half: Fraction
+) -> tuple[np.ndarray, np.ndarray] | None:
+    axis_map = _resampled(n, m, given, mode, align_corners, antialias, False, half)
     if mode.startswith("nearest") or not isinstance(axis_map, Take) or axis_map.rows.shape[1] == 1:
         return None  # one tap, of coefficient 1
     step = _step(n, m, given, align_corners)
-    half = Fraction(0) if align_corners else HALF
     inside = np.zeros(axis_map.rows.shape)
     for i, row in enumerate(axis_map.rows):
         folded: dict[int, float] = {}

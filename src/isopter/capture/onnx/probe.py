@@ -1,0 +1,224 @@
+"""Probing an ONNX model with onnxruntime: perturb input pixels, and see which units of every value change.
+
+The judge of an analysis, so it shares nothing with it but names and shapes. It runs in the precision of the file, most often single:
+from a baseline of zeros, through positive weights without biases, even a factor of 1e-30 shows; elsewhere small changes drown, which
+is why reads that no probe confirms are more common than with PyTorch's double precision. A change is a finite value that differs in any
+bit; overflow and NaN are no evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isopter.capture.onnx.capture import Capture
+from isopter.capture.onnx.file import checked_model, read_model
+from isopter.capture.onnx.inputs import sized
+from isopter.capture.onnx.tensors import LOADED
+from isopter.capture.static.values import Const, Weight
+from isopter.capture.target import Target
+from isopter.errors import CaptureError, MissingExtra, UsageError
+from isopter.graph import Shape
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+
+Bools = npt.NDArray[np.bool_]
+
+STEPS: tuple[tuple[int, str, float], ...] = (
+    (0, "zeros", 1.0),
+    (0, "random", -0.61),
+    (0, "random", 1e6),
+    (0, "zeros", -1.0),
+    (0, "random", -1e6),
+    (0, "zeros", 1e12),
+    (1, "random", 0.37),
+    (1, "random", 1e4),
+    (1, "zeros", 1.0),
+    (2, "random", -30.0),
+    (2, "random", 0.5),
+)
+"""Draw of the weights (0: positive, others of either sign), baseline and step of each probe."""
+
+ROLES: dict[str, dict[int, str]] = {
+    "Conv": {1: "weight", 2: "zero"},
+    "ConvTranspose": {1: "weight", 2: "zero"},
+    "Gemm": {0: "weight", 1: "weight", 2: "zero"},
+    "MatMul": {0: "weight", 1: "weight"},
+    "BatchNormalization": {1: "scale", 2: "zero", 3: "zero", 4: "one"},
+    "InstanceNormalization": {1: "scale", 2: "zero"},
+    "LayerNormalization": {1: "scale", 2: "zero"},
+    "GroupNormalization": {1: "scale", 2: "zero"},
+    "LSTM": {1: "weight", 2: "weight", 3: "zero"},
+    "GRU": {1: "weight", 2: "weight", 3: "zero"},
+    "RNN": {1: "weight", 2: "weight", 3: "zero"},
+    "PRelu": {1: "scale"},
+    "Mul": {0: "scale", 1: "scale"},
+    "Add": {0: "zero", 1: "zero"},
+}
+"""What an op's constant inputs are: weights that are drawn anew, or what is put to rest."""
+
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
+
+
+class OnnxProber:
+    """A copy of an ONNX model with every value as an output, ready to be perturbed."""
+
+    def __init__(self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", seed: int = 0) -> None:
+        if weights not in ("positive", "as-is"):
+            raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
+        self.runtime = _runtime()
+        folder = Path(model).expanduser().parent if isinstance(model, str | Path) else None
+        proto = read_model(Path(model).expanduser()) if isinstance(model, str | Path) else checked_model(model)
+        self.model = ModelProto()
+        self.model.CopyFrom(proto)
+        self.folder = folder
+        self.given = sized(proto.graph, size, inputs)
+        self.capture = Capture(proto, folder)
+        self.capture.run(size, inputs)
+        self.names = [n for n, (shape, _) in self.given.items() if shape]
+        self.weights, self.seed = weights, seed
+        self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == 0)
+        self._session: tuple[tuple[int, tuple[str, ...]], Any] | None = None
+
+    def changed(
+        self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
+    ) -> dict[str, Bools]:
+        """Which units of each target change with each pixel, shape (pixels, *units)."""
+        draw, baseline, step = self.steps[probe]
+        values = tuple(dict.fromkeys(t.path for t in targets.values()))
+        session = self._prepared(draw, values)
+        base = {name: self._baseline(name, baseline) for name in self.given}
+        before = self._run(session, values, base)
+        rows: dict[str, list[Bools]] = {key: [] for key in targets}
+        for pixel in pixels:
+            name = self.names[origin]
+            after = self._run(session, values, base | {name: _perturbed(base[name], axes, pixel, step)})
+            for key, target in targets.items():
+                rows[key].append(_differs(before[target.path], after[target.path], target))
+        return {key: np.array(row, np.bool_) for key, row in rows.items()}
+
+    def _run(self, session: Any, values: Sequence[str], feeds: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(zip(values, session.run(list(values), feeds), strict=True))
+        except Exception as error:
+            raise CaptureError(f"onnxruntime could not run the model ({_said(error)}). Run it yourself on such an input.") from error
+
+    def _prepared(self, draw: int, values: tuple[str, ...]) -> Any:
+        if self._session is None or self._session[0] != (draw, values):
+            model = ModelProto()
+            model.CopyFrom(self.model)
+            if self.weights == "positive":
+                draw_weights(model, self.capture, self.seed + draw, draw > 0)
+            shown = {o.name for o in model.graph.output}
+            model.graph.output.extend(ValueInfoProto(name=v) for v in values if v not in shown)
+            options = self.runtime.SessionOptions()
+            options.graph_optimization_level = self.runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.log_severity_level = 4
+            options.intra_op_num_threads = 1
+            self._session = (draw, values), self._opened(model, options)
+        return self._session[1]
+
+    def _opened(self, model: Any, options: Any) -> Any:
+        if self.folder is not None and hasattr(options, "add_session_config_entry"):
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self.folder.resolve()))
+        try:
+            return self.runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise CaptureError(f"onnxruntime does not take the model ({_said(error)}). It is needed to verify.") from error
+
+    def _baseline(self, name: str, kind: str) -> npt.NDArray[Any]:
+        shape, code = self.given[name]
+        random = np.random.default_rng([self.seed, *name.encode()])
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
+        if code not in FLOATS:
+            return random.integers(0, 2, shape).astype(dtype)
+        return (random.random(shape) + 0.5 if kind == "random" else np.zeros(shape)).astype(dtype)
+
+
+def draw_weights(model: Any, capture: Capture, seed: int, signed: bool) -> None:
+    """Weights that average their inputs, biases of zero, norms at rest: written into `model`, in place of the stored ones."""
+    random = np.random.default_rng(seed)
+    new: dict[tuple[str, str], str] = {}
+    for node in model.graph.node:
+        for position, role in ROLES.get(node.op_type, {}).items():
+            name = node.input[position] if position < len(node.input) else ""
+            value, kind = capture.known.get(name, (None, None))
+            if node.op_type in ("Add", "Mul") and not _is_per_channel(value):
+                continue
+            if not isinstance(value, Const | Weight) or value.shape is None or kind is None or kind.tensor_type.elem_type not in FLOATS:
+                continue
+            if (name, role) not in new:
+                new[name, role] = f"isopter/{role}/{name}"
+                made = _drawn(random, role, value, signed).astype(FLOATS[kind.tensor_type.elem_type])
+                model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(made), new[name, role]))
+            node.input[position] = new[name, role]
+
+
+def _is_per_channel(value: object) -> bool:
+    """Whether a constant is the scale or the shift of a norm, one number per channel, and neither a number nor a mask."""
+    return isinstance(value, Const | Weight) and value.shape is not None and sum(n > 1 for n in value.shape) == 1
+
+
+def _drawn(random: np.random.Generator, role: str, value: Const | Weight, signed: bool) -> npt.NDArray[Any]:
+    shape = value.shape or ()
+    if role in ("zero", "one"):
+        return np.full(shape, 1.0 if role == "one" else 0.0)
+    noise = random.random(shape) + 0.5
+    if role == "scale":
+        return noise
+    fan_in = float(max(math.prod(shape[1:]), 1)) if len(shape) > 2 else float(max(*shape, 1))
+    if signed:
+        noise, fan_in = noise * random.choice([-1.0, 1.0], shape), math.sqrt(fan_in)
+    known = value.load() if isinstance(value, Const) and math.prod(shape) <= LOADED else None
+    if known is not None and known.any():
+        noise = noise * (known != 0)  # the holes of a fixed filter stay
+    return np.asarray(noise / fan_in)
+
+
+def _perturbed(base: npt.NDArray[Any], axes: tuple[int, ...], pixel: tuple[int, ...], step: float) -> npt.NDArray[Any]:
+    """`base` with one pixel moved; unlike in every channel, as norms over channels do not see an equal shift."""
+    moved = base.copy()
+    at: list[Any] = [slice(None)] * base.ndim
+    for axis, index in zip(axes, pixel, strict=True):
+        at[axis] = slice(index, index + 1)
+    there = tuple(at)
+    if base.dtype == np.bool_:
+        moved[there] ^= True
+    elif base.dtype.kind == "f":
+        spread = np.random.default_rng(3).random(moved[there].shape) + 0.5
+        with np.errstate(over="ignore"):
+            moved[there] = (moved[there] + step * spread).astype(base.dtype)
+    else:
+        moved[there] += 1
+    return moved
+
+
+def _differs(before: Any, after: Any, target: Target) -> Bools:
+    """Which units of a value are not what they were."""
+    old, new = np.asarray(before), np.asarray(after)
+    if old.size != math.prod(target.shape) or new.shape != old.shape:
+        raise CaptureError(f"{target.path} has the shape {new.shape} when a pixel changes, and {target.shape} in the analysis.")
+    differs = old != new
+    if old.dtype.kind == "f":
+        differs &= np.isfinite(old) & np.isfinite(new)
+    differs = differs.reshape(target.shape)
+    others = tuple(a for a in range(len(target.shape)) if a not in target.units)
+    return np.asarray(differs.any(axis=others))
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise
+        raise MissingExtra("onnxruntime", "onnxruntime", "Verifying an ONNX model") from None
+    return onnxruntime
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:240]

@@ -1,0 +1,104 @@
+"""From ONNX nodes to neutral ops: one function per family, registered by op. An unknown op is never guessed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from isopter.capture.onnx.node import Node, Unknown
+from isopter.capture.static.builder import Builder
+from isopter.capture.static.values import Data, Value
+from isopter.graph import Shape
+
+Translated = list[Value] | Value | int
+Translator = Callable[[Builder, Node], Translated]
+"""Emits ops for a node and returns the value of each of its outputs (one value: the same for all)."""
+
+_TABLE: dict[tuple[str, str], Translator] = {}
+
+MICROSOFT = "com.microsoft"
+"""onnxruntime's own ops; files that its optimiser wrote hold some."""
+
+
+def onnx_op(names: str, domain: str = "") -> Callable[[Translator], Translator]:
+    """Register a translator for these ops (separated by spaces)."""
+
+    def register(function: Translator) -> Translator:
+        for name in names.split():
+            assert (domain, name) not in _TABLE, f"{domain}::{name} has a translator already"
+            _TABLE[domain, name] = function
+        return function
+
+    return register
+
+
+def known() -> tuple[tuple[str, str], ...]:
+    """(domain, op) of every op with a translator, in alphabetical order."""
+    _load()
+    return tuple(sorted(_TABLE))
+
+
+def knows(domain: str, op: str) -> bool:
+    """Whether an op has a translator."""
+    _load()
+    return (domain, op) in _TABLE
+
+
+def function_of(domain: str, op: str) -> Translator:
+    """The translator of an op."""
+    _load()
+    return _TABLE[domain, op]
+
+
+def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
+    """The values of the node's outputs, all of whose shapes are known."""
+    _load()
+    function = _TABLE.get((domain, node.op))
+    if function is None:
+        return opaque(rec, node)
+    before = len(rec.ops)
+    try:
+        result = function(rec, node)
+    except Unknown as error:
+        return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
+    if not isinstance(result, list):
+        value: Value = Data(result) if isinstance(result, int) else result
+        result = [value] * len(node.outs)
+    return opaque(rec, node) if _overlooked(rec, node, before, result) else result
+
+
+FORGETS = frozenset("Split Slice Concat ScatterND ScatterElements Scatter Where Clip Dropout".split())
+"""Ops that rightly drop data: what they overwrite, or leave out."""
+
+
+def _overlooked(rec: Builder, node: Node, before: int, values: list[Value]) -> bool:
+    """Whether a translator left a data input unread (a norm whose scale is computed from the input), or made another shape."""
+    if any(isinstance(v, Data) and o is not None and rec.shape(v.op) != o for v, o in zip(values, node.outs, strict=False)):
+        return True
+    if len(values) < len(node.outs) or node.op in FORGETS:
+        return len(values) < len(node.outs)
+    used = {i for op in rec.ops[before:] for i in op.inputs} | {v.op for v in values if isinstance(v, Data)}
+    return any(op not in used for op in node.all_data())
+
+
+def opaque(rec: Builder, node: Node, why: str = "") -> list[Value]:
+    """No rule: each output may read all of each input. Declared, and listed in the result."""
+    name = f"{node.proto.domain or 'ai.onnx'}.{node.op}"
+    shapes: list[Shape] = [o if o is not None else () for o in node.outs]
+    return [Data(op) for op in rec.opaque(shapes, node.all_data(), name, why)]
+
+
+def source_op(node: Node, position: int = 0) -> int:
+    """The op of an input that must be data; else the translator gives up, and the node is bounded."""
+    op = node.data(position)
+    if op is None:
+        raise Unknown("an operand")
+    return op
+
+
+@functools.cache
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")

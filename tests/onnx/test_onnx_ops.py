@@ -1,0 +1,57 @@
+"""Every one-op model of onnx loads or is refused with a reason; what onnxruntime runs, it agrees with."""
+
+from __future__ import annotations
+
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("ml_dtypes")
+
+from tests.onnx.one_op import cases  # noqa: E402
+
+import isopter as ip  # noqa: E402
+
+REFUSED = 60
+"""More refusals than this are a loss; they are sequences, optional values, opset 1, empty axes and what depends on no input."""
+
+
+def test_every_model_loads_or_is_refused_with_a_reason() -> None:
+    refused, opaque, exact = [], [], 0
+    for name, model in cases().items():
+        try:
+            found = ip.analyze(model)
+        except (ip.CaptureError, ip.UsageError) as error:
+            assert len(str(error)) > 20
+            refused.append(name)
+            continue
+        unknown = [i for i in found.issues if i.what.startswith("No rule")]
+        opaque += [name] if unknown else []
+        exact += not found.issues
+    assert len(cases()) > 1400
+    assert len(refused) <= REFUSED, refused
+    assert exact > 1250, exact
+    assert len(opaque) < 150, opaque
+
+
+FAMILIES = (
+    "conv maxpool averagepool lppool globalaveragepool globalmaxpool resize upsample depthtospace spacetodepth pad slice transpose split "
+    "concat gather scatter reduce softmax layer_normalization instancenorm group_normalization lrn matmul einsum lstm gru rnn cumsum "
+    "convtranspose reflect wrap edge center_crop where tile expand squeeze unsqueeze reshape flatten triu attention qlinear convinteger"
+).split()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_onnxruntime_misses_nothing(family: str) -> None:
+    """A value that changes though the analysis says that it does not read the pixel would be a miss."""
+    pytest.importorskip("onnxruntime")
+    checked = 0
+    for name, model in cases().items():
+        if family not in name.replace("basic_", ""):
+            continue
+        try:
+            found = ip.verify(model, units=6)
+        except (ip.CaptureError, ip.UsageError):  # onnxruntime lacks the op, or the model is refused
+            continue
+        assert found.missed == 0, (name, found)
+        checked += found.checked
+    assert checked
