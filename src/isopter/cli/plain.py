@@ -21,6 +21,7 @@ MODEL is one of:
   file.py:Net           the same, from a file
   torchvision:NAME      a model by name, with random weights; timm:NAME too
   x.pt2                 a program written by torch.export.save
+  x.onnx                an ONNX file
   x.json                an analysis written by table -f json, or to_json
   "conv 7 s2 p3, ..."   a layer text
 
