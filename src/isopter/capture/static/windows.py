@@ -48,7 +48,7 @@ def taps(filters: np.ndarray | None) -> dict[str, Any]:
     used = (filters != 0).reshape(-1, *filters.shape[2:])
     some = used.any(axis=0)
     if some.all() or not some.any() or some.sum() > 64:
-        return _squares(filters) if _is_fixed(filters) else {}
+        return squares_of(filters) if _is_fixed(filters) else {}
     return {"taps": tuple(tuple(int(i) for i in t) for t in np.argwhere(some)), "same_taps": bool((used == some).all())}
 
 
@@ -57,7 +57,7 @@ def _is_fixed(filters: np.ndarray) -> bool:
     return filters.shape[0] > 1 and filters.shape[1] == 1 and bool((filters == filters[:1]).all()) and np.ptp(filters[0]) > 0
 
 
-def _squares(filters: np.ndarray) -> dict[str, Any]:
+def squares_of(filters: np.ndarray) -> dict[str, Any]:
     """The mean squared taps of a fixed filter as a product over the axes, if they are one (a blur is)."""
     squares = np.square(filters.astype(np.float64)).mean(axis=(0, 1))
     total = squares.sum()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from isopter.capture.static.windows import squares_of
 from isopter.capture.torch import moves
 from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.translate.indexing import constant
@@ -57,22 +57,8 @@ def _taps(rec: Tape, weight: Tensor) -> dict[str, object]:
     nonzero = (known != 0).reshape(-1, *known.shape[2:])
     used = nonzero.any(axis=0)
     if used.all() or not used.any() or used.sum() > 64:
-        return _squares(known)
+        return squares_of(known)
     return {"taps": tuple(tuple(int(i) for i in t) for t in np.argwhere(used)), "same_taps": bool((nonzero == used).all())}
-
-
-def _squares(known: np.ndarray) -> dict[str, object]:
-    """The mean squared taps of a fixed filter as a product over the axes, if they are one (a blur is)."""
-    squares = np.square(known.astype(np.float64)).mean(axis=(0, 1))
-    total = squares.sum()
-    if not squares.ndim or not total > 0:
-        return {}
-    axes = [squares.sum(axis=tuple(a for a in range(squares.ndim) if a != axis)) for axis in range(squares.ndim)]
-    product = functools.reduce(np.multiply.outer, axes) / total ** (squares.ndim - 1)
-    if not np.allclose(product, squares, rtol=1e-6, atol=0):
-        return {}
-    axes[0] = axes[0] / total ** (squares.ndim - 1)
-    return {"squares": tuple(tuple(float(v) for v in axis) for axis in axes)}
 
 
 @aten("max_pool2d_with_indices max_pool3d_with_indices max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "
