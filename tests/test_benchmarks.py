@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -128,5 +126,7 @@ def test_exponents() -> None:
 
 
 def test_memory_added_is_seen() -> None:
-    block, added = measure.added(lambda: torch.ones(25_000_000))  # 100 MB
-    assert 90 < added < 130 and json.dumps(added) and len(block) == 25_000_000
+    # In a process of its own, as the benchmarks measure: where the system cannot forget an earlier peak, one hides what stays below it.
+    script = "import json, measure, numpy; print(json.dumps({'added': measure.added(lambda: numpy.ones(12_500_000))[1]}))"  # 100 MB
+    result = measure.run_job([sys.executable, "-c", script], timeout=60, path=Path(measure.__file__).parent)
+    assert 90 < result["added"] < 130
