@@ -19,8 +19,16 @@ PACKAGE = ROOT / "src" / "isopter"
 FILES = sorted(PACKAGE.rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-FRAMEWORKS = {"torch", "torchvision", "jax", "keras", "tensorflow", "onnx", "onnxruntime"}
+FRAMEWORKS = {"torch", "torchvision", "jax", "flax", "equinox", "keras", "tensorflow", "onnx", "onnxruntime"}
 FRAMEWORK_PARTS = {"capture", "erf"}
+KNOWS: dict[str, set[str]] = {
+    "static": set(),
+    "onnx": {"onnx", "onnxruntime"},
+    "tensorflow": {"tensorflow"},
+    "jax": {"jax", "flax", "equinox"},
+    "keras": {"keras", "tensorflow", "jax"},
+}
+"""Frameworks that the folders of captures and of measuring know; others know torch."""
 
 MAY_IMPORT = {
     "errors": set(),
@@ -90,14 +98,11 @@ def test_frameworks_at_the_edge(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_each_framework_in_its_folder(path: Path) -> None:
-    """onnx is known to `capture/onnx` alone, and what captures share knows no framework."""
+    """The folder of a framework knows that one alone (Keras its backends), and what captures share knows none."""
     parts = path.relative_to(PACKAGE).parts
     used = {module.split(".")[0] for module in imports(path)} & FRAMEWORKS
-    if parts[:2] == ("capture", "onnx"):
-        assert used <= {"onnx", "onnxruntime"}
-    else:
-        assert not used & {"onnx", "onnxruntime"}
-    assert parts[:2] != ("capture", "static") or not used
+    if parts[0] in FRAMEWORK_PARTS:
+        assert used <= KNOWS.get(parts[1], {"torch", "torchvision"})
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from isopter.analysis import Analysis
-from isopter.capture.dispatch import check_size, is_onnx, is_torch
+from isopter.capture.dispatch import capture_of, check_size, framework
 from isopter.capture.target import Target, progress_bar
 from isopter.entry import analyze
 from isopter.errors import UsageError
 from isopter.graph import Op
-
-if TYPE_CHECKING:
-    from isopter.capture.target import Probes
 
 Pixel = tuple[int, ...]
 
@@ -99,14 +96,13 @@ def verify(
 
     Raises UsageError and CaptureError as `analyze` does.
     """
-    if not is_torch(model) and not is_onnx(model):
-        raise UsageError(
-            f"verify runs the model itself, and a {type(model).__name__} cannot be run. Expected a torch.nn.Module or an ONNX model."
-        )
+    runs = framework(model)
+    if runs is None:
+        raise UsageError(f"verify runs the model itself, and a {type(model).__name__} cannot be run. Expected a model of a framework.")
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
         raise UsageError(f"units={units!r} must be a whole number of 1 or more.")
     analysis = analyze(model, input_size, inputs=inputs, axes=axes, training=training)
-    prober = _prober(model, check_size(input_size), inputs, weights=weights, training=training, seed=seed)
+    prober = capture_of(runs).prober(model, check_size(input_size), inputs, weights=weights, training=training, seed=seed)
     watched = targets(analysis, layers)
     rng = np.random.default_rng(seed)
     verdicts = {name: np.zeros(3, np.int64) for name in watched}
@@ -149,16 +145,6 @@ def verify(
     progress_bar(len(prober.steps), len(prober.steps), progress)
     result = tuple(LayerVerdict(n, int(v[0]), int(v[1]), int(v[2]), exact[n]) for n, v in verdicts.items() if v[0])
     return Verification(result, tuple(chosen), weights)
-
-
-def _prober(model: Any, size: tuple[int, ...] | None, inputs: Any, *, weights: str, training: bool, seed: int) -> Probes:
-    if is_onnx(model):
-        from isopter.capture.onnx.probe import OnnxProber
-
-        return OnnxProber(model, size, inputs, weights=weights, seed=seed)
-    from isopter.capture.torch.probe import Prober
-
-    return Prober(model, size, inputs, weights=weights, training=training, seed=seed)
 
 
 def targets(analysis: Analysis, layers: Sequence[str] | None) -> dict[str, Target]:

@@ -2,59 +2,84 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from isopter.errors import MissingExtra, UsageError
+from isopter.errors import UsageError
 from isopter.graph import Graph
 
 if TYPE_CHECKING:
-    from isopter.capture.torch.program import Program
+    from isopter.capture.target import Probes
+
+READS = (
+    "a torch.nn.Module, a Keras model or its file (.keras), a tf.function, tf.Module or the folder of a SavedModel, a JAX function or "
+    "module (Flax, Equinox), a program of torch.export or its file (.pt2), an ONNX model or its file (.onnx), "
+    'or a layer text such as "conv 3 p1, pool 2 s2"'
+)
+"""All that `analyze` takes, in words."""
+
+
+class Capture(Protocol):
+    """What the package of a framework's capture, ``isopter.capture.NAME``, offers."""
+
+    def graph_of(self, model: Any, size: tuple[int, ...] | None, inputs: Any, training: bool) -> tuple[Graph, str]:
+        """The graph of `model`, and a name for it. Raises MissingExtra without the framework."""
+        ...
+
+    def prober(self, model: Any, size: tuple[int, ...] | None, inputs: Any, *, weights: str, training: bool, seed: int) -> Probes:
+        """A copy of the model to perturb."""
+        ...
+
+
+def framework(model: Any) -> str | None:
+    """The capture that takes this model: "keras", "torch", "onnx", "tensorflow" or "jax"; None for a layer text, and for no model."""
+    if is_file(model, ".keras") or _is(model, "keras", "Layer"):
+        return "keras"  # first: with its backend for PyTorch, a Keras layer is a torch module too
+    if is_file(model, ".pt2") or is_torch(model) or _is(model, "torch.export", "ExportedProgram"):
+        return "torch"
+    if is_file(model, ".onnx") or _is(model, "onnx", "ModelProto"):
+        return "onnx"
+    if is_tensorflow(model):
+        return "tensorflow"
+    return "jax" if "jax" in sys.modules and callable(model) and not isinstance(model, type) else None
 
 
 def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training: bool) -> tuple[Graph, str]:
     """The graph of `model`, and a name for it."""
     size = check_size(input_size)
-    if (program := _program(model)) is not None:
-        from isopter.capture.torch.program import program_graph
-
-        return program_graph(program, size, inputs, training), program.name
-    if is_onnx(model):
-        from isopter.capture.onnx import graph_of
-
-        return graph_of(model, size, inputs, training)
+    if (name := framework(model)) is not None:
+        return capture_of(name).graph_of(model, size, inputs, training)
     if isinstance(model, str):
         from isopter.capture.text import parse
 
         if inputs is not None:
             raise UsageError("A layer text takes input_size, not inputs.")
         return parse(model, size), model if len(model) <= 60 else model[:57] + "..."
-    if is_torch(model):
-        from isopter.capture.torch.capture import capture
-        from isopter.capture.torch.inputs import example_inputs
+    hint = " A function is read with JAX: import jax first." if callable(model) else ""
+    raise UsageError(f"isopter cannot read a {type(model).__module__}.{type(model).__name__}.{hint} Expected {READS}.")
 
-        return capture(model, example_inputs(model, size, inputs), training=training), type(model).__name__
-    raise UsageError(
-        f"isopter cannot read a {type(model).__module__}.{type(model).__name__}. "
-        "Expected a torch.nn.Module, a program of torch.export or its file (.pt2), an ONNX model or its file (.onnx), "
-        'or a layer text such as "conv 3 p1, pool 2 s2".'
-    )
+
+def capture_of(name: str) -> Capture:
+    """The package of the capture of a framework; importing it imports the framework only where it is used."""
+    return cast(Capture, importlib.import_module(f"isopter.capture.{name}"))
 
 
 def is_torch(model: Any) -> bool:
     """Whether it is a torch module; False without importing torch if nobody else has."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
+    return _is(model, "torch", "nn", "Module")
 
 
-def is_onnx(model: Any) -> bool:
-    """Whether it is the path of an .onnx file, or a ModelProto; without importing onnx."""
-    if is_file(model, ".onnx"):
-        return True
-    onnx = sys.modules.get("onnx")
-    return onnx is not None and isinstance(model, onnx.ModelProto)
+def is_tensorflow(model: Any) -> bool:
+    """Whether it is a tf.function, a concrete function, a tf.Module, or a SavedModel: its folder, or what tf.saved_model.load gave."""
+    if isinstance(model, str | Path):
+        return "\n" not in str(model) and (Path(model).expanduser() / "saved_model.pb").is_file()
+    if "tensorflow" not in sys.modules:
+        return False
+    types = ("tensorflow.types.experimental", "PolymorphicFunction"), ("tensorflow.types.experimental", "ConcreteFunction")
+    return _is(model, "tensorflow", "Module") or any(_is(model, *t) for t in types) or hasattr(model, "signatures")
 
 
 def is_file(model: Any, suffix: str) -> bool:
@@ -62,22 +87,12 @@ def is_file(model: Any, suffix: str) -> bool:
     return isinstance(model, str | Path) and str(model).lower().endswith(suffix) and not (isinstance(model, str) and "," in model)
 
 
-def _program(model: Any) -> Program | None:
-    """The program in a .pt2 file, or of an ExportedProgram; None for anything else."""
-    if is_file(model, ".pt2"):
-        try:
-            import torch  # noqa: F401
-        except ModuleNotFoundError:
-            raise MissingExtra("torch", "torch", f"Reading {model}") from None
-        from isopter.capture.torch.pt2 import read_program
-
-        return read_program(Path(model).expanduser())
-    export = sys.modules.get("torch.export")
-    if export is not None and isinstance(model, export.ExportedProgram):
-        from isopter.capture.torch.exported import program_of
-
-        return program_of(model)
-    return None
+def _is(model: Any, package: str, *path: str) -> bool:
+    """Whether it is an instance of the class at `path` of a package; False where the package was not imported."""
+    found: Any = sys.modules.get(package)
+    for name in path:
+        found = getattr(found, name, None)
+    return isinstance(found, type) and isinstance(model, found)
 
 
 def check_size(size: Sequence[int] | None) -> tuple[int, ...] | None:

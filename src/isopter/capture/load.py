@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from isopter.capture.dispatch import is_torch
+from isopter.capture.dispatch import READS, framework
 from isopter.capture.grammar import WORDS
 from isopter.capture.guard import user_code
 from isopter.capture.zoos import ZOOS, named_model, zoo_of
@@ -161,7 +161,7 @@ def _from_module(name: str, attribute: str) -> object:
 
 
 def _build(module: ModuleType, attribute: str, where: str) -> object:
-    """The torch module that `attribute` is, or makes when called without arguments."""
+    """The model that `attribute` is, or makes when called without arguments. A function of one array is a model of JAX."""
     found: object = module
     for part in attribute.split("."):
         found, holder = user_code(lambda: getattr(found, part, _MISSING), f"looking up {where}:{attribute}"), found  # noqa: B023
@@ -169,19 +169,22 @@ def _build(module: ModuleType, attribute: str, where: str) -> object:
             near = difflib.get_close_matches(part, [n for n in dir(holder) if not n.startswith("__")], n=3, cutoff=0.5)
             hint = f" Nearest: {', '.join(near)}." if near else ""
             raise UsageError(f"{where} has no {attribute!r}.{hint} Expected the name of a class or function without arguments.")
-    if is_torch(found):
+    of = framework(found)
+    if of not in (None, "jax"):
         return found
     if not callable(found):
-        raise UsageError(f"{where}:{attribute} is a {type(found).__name__}. Expected a torch.nn.Module, or a function that makes one.")
+        raise UsageError(f"{where}:{attribute} is a {type(found).__name__}. Expected a model, or a function that makes one.")
     needed = _needed(found)
+    if of == "jax" and len(needed) == 1:
+        return found
     if needed:
         raise UsageError(
             f"{where}:{attribute} needs arguments ({', '.join(needed)}), and isopter gives none. "
             f"Write a function without arguments that returns the model, and name that."
         )
     made = user_code(found, f"calling {where}:{attribute}()")
-    if not is_torch(made):
-        raise UsageError(f"{where}:{attribute}() returned a {type(made).__name__}. Expected a torch.nn.Module.")
+    if framework(made) is None:
+        raise UsageError(f"{where}:{attribute}() returned a {type(made).__name__}. Expected {READS}.")
     return made
 
 

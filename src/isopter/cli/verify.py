@@ -22,13 +22,14 @@ def run(
     pretrained: bool,
 ) -> int:
     """Probe the model; 1 where it and the analysis disagree."""
-    from isopter.capture.dispatch import is_onnx, is_torch
+    from isopter.capture.dispatch import framework, is_file
     from isopter.verification import verify
 
     loaded = loaded_model(model, pretrained)
-    if not is_torch(loaded) and not is_onnx(loaded):
+    if framework(loaded) is None or is_file(loaded, ".pt2"):
         what = "a layer text" if isinstance(loaded, str) else "an exported program" if isinstance(loaded, Path) else "a saved analysis"
-        raise UsageError(f"verify runs the model itself, and {what} cannot be run. Expected file.py:Net, pkg.module:factory or x.onnx.")
+        forms = "file.py:Net, pkg.module:factory, x.keras or x.onnx"
+        raise UsageError(f"verify runs the model itself, and {what} cannot be run. Expected {forms}.")
     with user_code():
         found = verify(
             loaded,

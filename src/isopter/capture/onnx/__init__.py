@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isopter.errors import MissingExtra
 from isopter.graph import Graph, Shape
+
+if TYPE_CHECKING:
+    from isopter.capture.target import Probes
 
 
 def graph_of(model: Any, size: Shape | None, inputs: Any, training: bool) -> tuple[Graph, str]:
@@ -19,3 +22,10 @@ def graph_of(model: Any, size: Shape | None, inputs: Any, training: bool) -> tup
     from isopter.capture.onnx.capture import onnx_graph
 
     return onnx_graph(model, size, inputs, training)
+
+
+def prober(model: Any, size: Shape | None, inputs: Any, *, weights: str, training: bool, seed: int) -> Probes:
+    """A copy of an ONNX model to perturb. Raises MissingExtra without onnxruntime."""
+    from isopter.capture.onnx.probe import OnnxProber
+
+    return OnnxProber(model, size, inputs, weights=weights, seed=seed)
