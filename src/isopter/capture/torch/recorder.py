@@ -17,7 +17,7 @@ from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isopter.capture.torch import devices, functions, higher, moves, translate
+from isopter.capture.torch import devices, functions, higher, translate, views
 from isopter.capture.torch.tape import Call, NeedsValues, Tape, map_tensors
 from isopter.capture.torch.translate.indexing import expand_masks
 from isopter.capture.torch.values import Const, Data, Value, Weight, tensors_in
@@ -36,7 +36,7 @@ class Recorder(Tape, TorchDispatchMode):
     def derive(self, value: Value, parent: Tensor, view: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Value:
         """The value of a view (or any pure index map) of a value."""
         if isinstance(value, Data):
-            op = moves.by_execution(self, value.op, tuple(parent.shape), view, shape, "view")
+            op = views.by_execution(self, value.op, tuple(parent.shape), view, shape, "view")
             return self.real(lambda: value.moved(op, tuple(parent.shape), view))
         return Const(self.real(lambda: view(value.real))) if isinstance(value, Const) else value
 
@@ -242,7 +242,7 @@ class Recorder(Tape, TorchDispatchMode):
         state.value, state.version = value, root.version
         for child, parent in pairwise(chain):
             assert child.view is not None
-            parent.value = moves.overlay(self, parent, child.view, child.value)
+            parent.value = views.overlay(self, parent, child.view, child.value)
             parent.version = root.version
 
 

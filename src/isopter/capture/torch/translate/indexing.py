@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isopter.capture.torch import moves
+from isopter.capture.static import moves
+from isopter.capture.torch import views
 from isopter.capture.torch.translate import Translated, aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.values import Const, Data, State, Value
 
@@ -191,7 +192,7 @@ def write_view(rec: Tape, call: Call) -> Value:
     view = getattr(torch.ops.aten, call.name.removesuffix("_scatter"))
     arguments = {k: v for k, v in call.arguments.items() if k not in ("self", "src")}
     parent = State(call["self"], rec.value(call["self"]))
-    return moves.overlay(rec, parent, lambda x: view(x, **arguments), rec.value(call["src"]))
+    return views.overlay(rec, parent, lambda x: view(x, **arguments), rec.value(call["src"]))
 
 
 def expand_masks(rec: Tape, items: list[Tensor | None]) -> list[Tensor | None]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isopter.capture.torch import moves
+from isopter.capture.static import moves
 from isopter.capture.torch.translate import Translated, aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Const, Data, Value

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from isopter.capture.torch import moves
+from isopter.capture.static import moves
+from isopter.capture.torch import views
 from isopter.capture.torch.translate import aten, opaque, shape_of, source_op
 from isopter.capture.torch.values import Const, Data, Value
 
@@ -126,7 +127,7 @@ def _execute(rec: Tape, call: Call) -> Value:
     if call.name.startswith("as_strided"):
         arguments["storage_offset"] = call.get("storage_offset", 0)
     shape = tuple(source.shape)
-    op = moves.by_execution(rec, source_op(rec, call), shape, lambda x: call.func(x, **arguments), shape_of(call), call.name)
+    op = views.by_execution(rec, source_op(rec, call), shape, lambda x: call.func(x, **arguments), shape_of(call), call.name)
     return Data(op)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from isopter.capture.static import moves
 from isopter.capture.static.windows import squares_of
-from isopter.capture.torch import moves
 from isopter.capture.torch.translate import aten, data_inputs, opaque, shape_of, source_op
 from isopter.capture.torch.translate.indexing import constant
 from isopter.capture.torch.values import Data, Value

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isopter.capture.static.moves import gather, reshape, slice_axis, transpose
 from isopter.capture.torch.values import Const, Data, State, Value, Weight
 from isopter.reads.axis import NOTHING
 
@@ -142,62 +143,3 @@ def _is_reshape(view: View, shape: Shape) -> bool:
     base = torch.empty(shape, device="meta")
     made = view(base)
     return made.numel() == base.numel() and made.is_contiguous() and made.storage_offset() == 0
-
-
-# ---- the small emitters every translation shares ----------------------------------------------------------------------
-
-
-def reshape(rec: Tape, op: int, shape: Shape, source: str = "view") -> int:
-    """`op` under another shape; nothing is emitted if it has it already."""
-    shape = tuple(shape)
-    return op if rec.shape(op) == shape else rec.emit("reshape", shape, [op], {}, source)
-
-
-def unsqueeze(rec: Tape, op: int, axis: int, source: str = "unsqueeze") -> int:
-    """A new axis of length 1 before `axis`. Which axis is the new one is said: among axes of length 1 it could not be told."""
-    shape = rec.shape(op)
-    pairs = tuple((a + (a >= axis), a) for a in range(len(shape)))
-    return rec.emit("reshape", (*shape[:axis], 1, *shape[axis:]), [op], {"pairs": pairs}, source)
-
-
-def squeeze(rec: Tape, op: int, axes: set[int], source: str = "squeeze") -> int:
-    """Without these axes of length 1."""
-    shape = rec.shape(op)
-    kept = [a for a in range(len(shape)) if a not in axes]
-    if len(kept) == len(shape):
-        return op
-    return rec.emit("reshape", tuple(shape[a] for a in kept), [op], {"pairs": tuple(enumerate(kept))}, source)
-
-
-def transpose(rec: Tape, op: int, order: list[int], source: str = "permute") -> int:
-    """`op` with its axes in another order."""
-    if order == list(range(len(order))):
-        return op
-    return rec.emit("transpose", tuple(rec.shape(op)[a] for a in order), [op], {"perm": tuple(order)}, source)
-
-
-def slice_axis(rec: Tape, op: int, axis: int, start: int, step: int, count: int, source: str = "slice") -> int:
-    """``start + step * i`` for i < count along one axis; a negative step runs backwards."""
-    sizes = rec.shape(op)
-    if (start, step, count) == (0, 1, sizes[axis]):
-        return op
-    shape = tuple(count if a == axis else n for a, n in enumerate(sizes))
-    return rec.emit("slice", shape, [op], {"axis": axis, "start": start, "step": step}, source)
-
-
-def take(rec: Tape, op: int, axis: int, index: np.ndarray, source: str = "index", **pattern: object) -> int:
-    """Positions ``index`` (shape (n,) or (n, taps); -1 reads nothing) along one axis."""
-    rows = np.asarray(index, np.int64).reshape(len(index), -1)
-    shape = tuple(len(rows) if a == axis else n for a, n in enumerate(rec.shape(op)))
-    return rec.emit("take", shape, [op], {"axis": axis, "index": rows, **pattern}, source)
-
-
-def gather(rec: Tape, op: int, rows: np.ndarray, shape: Shape, source: str = "index") -> int:
-    """Any index map over the whole tensor: output position i (row-major) reads positions ``rows[i]``."""
-    params = {"outs": tuple(range(len(shape))), "ins": tuple(range(len(rec.shape(op)))), "rows": rows, "pairs": ()}
-    return rec.emit("gather", shape, [op], params, source)
-
-
-def expand(rec: Tape, op: int, shape: Shape, source: str = "expand") -> int:
-    """`op` broadcast to `shape`."""
-    return op if rec.shape(op) == tuple(shape) else rec.emit("pointwise", tuple(shape), [op], {}, source)
