@@ -1,9 +1,6 @@
 """Probing an ONNX model with onnxruntime: perturb input pixels, and see which units of every value change.
 
-The judge of an analysis, so it shares nothing with it but names and shapes. It runs in the precision of the file, most often single:
-from a baseline of zeros, through positive weights without biases, even a factor of 1e-30 shows; elsewhere small changes drown, which
-is why reads that no probe confirms are more common than with PyTorch's double precision. A change is a finite value that differs in any
-bit; overflow and NaN are no evidence.
+The judge of an analysis, so it shares nothing with it but names and shapes. It runs in the precision of the file.
 """
 
 from __future__ import annotations
@@ -20,30 +17,14 @@ from isopter.capture.onnx.capture import Capture
 from isopter.capture.onnx.file import checked_model, read_model
 from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.tensors import LOADED
+from isopter.capture.static.probes import Bools, Role, baseline, differs, drawn, perturbed, steps_of
 from isopter.capture.static.values import Const, Weight
 from isopter.capture.target import Target
-from isopter.errors import CaptureError, MissingExtra, UsageError
+from isopter.errors import CaptureError, MissingExtra
 from isopter.graph import Shape
 from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
-Bools = npt.NDArray[np.bool_]
-
-STEPS: tuple[tuple[int, str, float], ...] = (
-    (0, "zeros", 1.0),
-    (0, "random", -0.61),
-    (0, "random", 1e6),
-    (0, "zeros", -1.0),
-    (0, "random", -1e6),
-    (0, "zeros", 1e12),
-    (1, "random", 0.37),
-    (1, "random", 1e4),
-    (1, "zeros", 1.0),
-    (2, "random", -30.0),
-    (2, "random", 0.5),
-)
-"""Draw of the weights (0: positive, others of either sign), baseline and step of each probe."""
-
-ROLES: dict[str, dict[int, str]] = {
+ROLES: dict[str, dict[int, Role]] = {
     "Conv": {1: "weight", 2: "zero"},
     "ConvTranspose": {1: "weight", 2: "zero"},
     "Gemm": {0: "weight", 1: "weight", 2: "zero"},
@@ -68,8 +49,7 @@ class OnnxProber:
     """A copy of an ONNX model with every value as an output, ready to be perturbed."""
 
     def __init__(self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", seed: int = 0) -> None:
-        if weights not in ("positive", "as-is"):
-            raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
+        self.steps = steps_of(weights)
         self.runtime = _runtime()
         folder = Path(model).expanduser().parent if isinstance(model, str | Path) else None
         proto = read_model(Path(model).expanduser()) if isinstance(model, str | Path) else checked_model(model)
@@ -81,24 +61,23 @@ class OnnxProber:
         self.capture.run(size, inputs)
         self.names = [n for n, (shape, _) in self.given.items() if shape]
         self.weights, self.seed = weights, seed
-        self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == 0)
         self._session: tuple[tuple[int, tuple[str, ...]], Any] | None = None
 
     def changed(
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
     ) -> dict[str, Bools]:
         """Which units of each target change with each pixel, shape (pixels, *units)."""
-        draw, baseline, step = self.steps[probe]
+        draw, kind, step = self.steps[probe]
         values = tuple(dict.fromkeys(t.path for t in targets.values()))
         session = self._prepared(draw, values)
-        base = {name: self._baseline(name, baseline) for name in self.given}
+        base = {name: self._baseline(name, kind) for name in self.given}
         before = self._run(session, values, base)
         rows: dict[str, list[Bools]] = {key: [] for key in targets}
         for pixel in pixels:
             name = self.names[origin]
-            after = self._run(session, values, base | {name: _perturbed(base[name], axes, pixel, step)})
+            after = self._run(session, values, base | {name: perturbed(base[name], axes, pixel, step)})
             for key, target in targets.items():
-                rows[key].append(_differs(before[target.path], after[target.path], target))
+                rows[key].append(differs(before[target.path], after[target.path], target))
         return {key: np.array(row, np.bool_) for key, row in rows.items()}
 
     def _run(self, session: Any, values: Sequence[str], feeds: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,11 +111,7 @@ class OnnxProber:
 
     def _baseline(self, name: str, kind: str) -> npt.NDArray[Any]:
         shape, code = self.given[name]
-        random = np.random.default_rng([self.seed, *name.encode()])
-        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
-        if code not in FLOATS:
-            return random.integers(0, 2, shape).astype(dtype)
-        return (random.random(shape) + 0.5 if kind == "random" else np.zeros(shape)).astype(dtype)
+        return baseline(shape, helper.tensor_dtype_to_np_dtype(code), kind, [self.seed, *name.encode()])
 
 
 def draw_weights(model: Any, capture: Capture, seed: int, signed: bool) -> None:
@@ -163,51 +138,11 @@ def _is_per_channel(value: object) -> bool:
     return isinstance(value, Const | Weight) and value.shape is not None and sum(n > 1 for n in value.shape) == 1
 
 
-def _drawn(random: np.random.Generator, role: str, value: Const | Weight, signed: bool) -> npt.NDArray[Any]:
+def _drawn(random: np.random.Generator, role: Role, value: Const | Weight, signed: bool) -> npt.NDArray[Any]:
     shape = value.shape or ()
-    if role in ("zero", "one"):
-        return np.full(shape, 1.0 if role == "one" else 0.0)
-    noise = random.random(shape) + 0.5
-    if role == "scale":
-        return noise
     fan_in = float(max(math.prod(shape[1:]), 1)) if len(shape) > 2 else float(max(*shape, 1))
-    if signed:
-        noise, fan_in = noise * random.choice([-1.0, 1.0], shape), math.sqrt(fan_in)
-    known = value.load() if isinstance(value, Const) and math.prod(shape) <= LOADED else None
-    if known is not None and known.any():
-        noise = noise * (known != 0)  # the holes of a fixed filter stay
-    return np.asarray(noise / fan_in)
-
-
-def _perturbed(base: npt.NDArray[Any], axes: tuple[int, ...], pixel: tuple[int, ...], step: float) -> npt.NDArray[Any]:
-    """`base` with one pixel moved; unlike in every channel, as norms over channels do not see an equal shift."""
-    moved = base.copy()
-    at: list[Any] = [slice(None)] * base.ndim
-    for axis, index in zip(axes, pixel, strict=True):
-        at[axis] = slice(index, index + 1)
-    there = tuple(at)
-    if base.dtype == np.bool_:
-        moved[there] ^= True
-    elif base.dtype.kind == "f":
-        spread = np.random.default_rng(3).random(moved[there].shape) + 0.5
-        with np.errstate(over="ignore"):
-            moved[there] = (moved[there] + step * spread).astype(base.dtype)
-    else:
-        moved[there] += 1
-    return moved
-
-
-def _differs(before: Any, after: Any, target: Target) -> Bools:
-    """Which units of a value are not what they were."""
-    old, new = np.asarray(before), np.asarray(after)
-    if old.size != math.prod(target.shape) or new.shape != old.shape:
-        raise CaptureError(f"{target.path} has the shape {new.shape} when a pixel changes, and {target.shape} in the analysis.")
-    differs = old != new
-    if old.dtype.kind == "f":
-        differs &= np.isfinite(old) & np.isfinite(new)
-    differs = differs.reshape(target.shape)
-    others = tuple(a for a in range(len(target.shape)) if a not in target.units)
-    return np.asarray(differs.any(axis=others))
+    known = value.load() if role == "weight" and isinstance(value, Const) and math.prod(shape) <= LOADED else None
+    return drawn(random, role, shape, signed, fan_in, known)
 
 
 def _runtime() -> Any:
