@@ -27,6 +27,7 @@ from isopter.fields.field import Field
 from isopter.graph import Op
 from isopter.report.page.graph import graph_data
 from lambdas import Lambda
+from layouts import LAST, ODD, laid_out, plain
 from networks import random_network
 
 Size = tuple[int, ...]
@@ -139,9 +140,16 @@ def networks() -> Iterator[tuple[str, Factory, Size, int]]:
 def write(folder: Path) -> int:
     """Write every fixture into `folder`; the number of units asked about."""
     count = 0
-    for name, factory, size, units in networks():
-        torch.manual_seed(0)
-        found = fixture(ip.analyze(factory().eval(), size), random.Random(name), units)
+
+    def analyses() -> Iterator[tuple[str, ip.Analysis, int]]:
+        for name, factory, size, units in networks():
+            torch.manual_seed(0)
+            yield name, ip.analyze(factory().eval(), size), units
+        yield "channels_last", laid_out(plain(), LAST), UNITS
+        yield "batch_last", laid_out(plain(), ODD), UNITS
+
+    for name, analysis, units in analyses():
+        found = fixture(analysis, random.Random(name), units)
         (folder / f"{name}.json").write_text(json.dumps(found, allow_nan=False), encoding="utf-8")
         count += len(found["units"])
     return count

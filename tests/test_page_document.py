@@ -111,6 +111,11 @@ def test_a_loaded_analysis_gives_the_same_page(tmp_path: Path) -> None:
     assert loaded.save_html(tmp_path / "b.html").read_bytes() == made.save_html(tmp_path / "c.html").read_bytes()
 
 
+def test_texts_that_enlarge_have_a_page(tmp_path: Path) -> None:
+    ip.analyze("conv 3 p1, up 2, conv 3", (1, 3, 32, 32)).save_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
 def test_issues_are_told() -> None:
     made = CASES["bounds"]()
     model = data_of(made)["models"][0]

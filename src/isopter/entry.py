@@ -30,8 +30,9 @@ def analyze(
     `input_size`: shape of the input tensor, batch and channels included, such as ``(1, 3, 224, 224)``; a program and a text have
     one of their own. `inputs`: tensors instead, as a tuple of arguments or a dict by argument name; only their shapes and
     dtypes matter, unless the model's control flow reads values. `axes`: which axes of the input are space, as indices or
-    letters of the last axes ("hw"); default all after batch and channels. `training`: fields under training-mode
-    normalisation. `strict`: raise UnsupportedOps where an op is only bounded.
+    letters of the last axes ("hw"); default those along which its first convolution or pooling slides (so channels may come first or
+    last), else all after batch and channels. `training`: fields under training-mode normalisation. `strict`: raise UnsupportedOps where
+    an op is only bounded.
 
     The model is left as it was found. Raises UsageError for wrong arguments and CaptureError if the model itself fails.
     """

@@ -30,7 +30,8 @@ function costOf(op, shapes) {
   if (op.kind !== "conv" && op.kind !== "conv_transpose") return [null, null];
   const taps = sizeOf((op.window ?? op.params).kernel);
   const groups = op.window?.groups ?? op.params?.groups ?? 1;
-  const [into, out] = [shapes[0][1], op.shape[1]];
+  const channels = op.params?.layout?.[1] ?? 1;
+  const [into, out] = [shapes[0][channels], op.shape[channels]];
   const fixed = shapes.length > 1 || op.params?.taps || op.fixed;
   const [each, ways] = op.kind === "conv" ? [op.shape, into] : [shapes[0], out];
   return [sizeOf(each) * Math.floor(ways / groups) * taps, fixed ? 0 : Math.floor((into * out) / groups) * taps];

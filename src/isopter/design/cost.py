@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isopter.graph import Graph, Op
+from isopter.reads.layout import straightened
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
@@ -64,7 +65,7 @@ def cost(graph: Graph, op: Op) -> Cost:
     """
     if op.kind in FREE:
         return Cost(0, 0)
-    shapes = graph.input_shapes(op)
+    op, shapes = straightened(op, graph.input_shapes(op))
     match op.kind:
         case "conv" | "conv_transpose":
             groups, window = op.params.get("groups", 1), math.prod(op.params["kernel"])

@@ -7,43 +7,19 @@ or, where one of them is how such programs are written, that one is assumed and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from isopter.design.misfit import Misfit
+from isopter.design.place import Edit, Place, show
 from isopter.design.windows import Transposed, Window, edited, edited_transposed, ended, transposed
-from isopter.graph import Op, Shape
+from isopter.graph import Shape
+from isopter.reads.layout import layout_of, ordered, restored, straightened
 from isopter.reads.relation import regroup
-
-Edit = Mapping[str, tuple[int, ...]]
-"""Some of kernel, stride, dilation, padding: a number per space axis."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An op as captured, the shapes it then read, those it reads now, and the names of its inputs. `units`: which axes of its first input
-    carry space. `notes`: what was assumed of it, in plain sentences."""
-
-    op: Op
-    before: tuple[Shape, ...]
-    now: tuple[Shape, ...]
-    names: tuple[str, ...]
-    edit: Edit
-    units: tuple[int, ...] = ()
-    notes: list[str] = field(default_factory=list)
-
-    def follow(self, axis: int) -> int:
-        """The new length of an axis that is as long as that of the first input."""
-        return self.now[0][axis]
-
-    def same(self, axis: int, source: int = 0) -> bool:
-        """Whether an axis of an input is as long as it was."""
-        return self.before[source][axis] == self.now[source][axis]
-
 
 After = tuple[Mapping[str, Any], Shape]
 """The op's new numbers, and its new shape."""
@@ -58,7 +34,13 @@ def after(place: Place) -> After:
     function = _SHAPES.get(place.op.kind)
     if function is None or any(len(a) != len(b) for a, b in zip(place.before, place.now, strict=True)):
         raise Misfit(f"what {place.op.source or place.op.kind} makes of another size ({_moves(place)}) is not known")
-    return function(place)
+    layout = layout_of(place.op.params)
+    if layout is None:
+        return function(place)
+    op, before = straightened(place.op, place.before)
+    now = (ordered(place.now[0], layout), *place.now[1:])
+    params, shape = function(replace(place, op=op, before=before, now=now, layout=layout))
+    return {**params, "layout": layout}, restored(shape, layout)
 
 
 def shape_of(*kinds: str) -> Callable[[Callable[[Place], After]], Callable[[Place], After]]:
@@ -70,11 +52,6 @@ def shape_of(*kinds: str) -> Callable[[Callable[[Place], After]], Callable[[Plac
         return function
 
     return register
-
-
-def show(shape: Sequence[int]) -> str:
-    """(1, 64, 28, 28) as text: 1x64x28x28."""
-    return "x".join(map(str, shape)) or "a number"
 
 
 def _moves(place: Place) -> str:
@@ -123,7 +100,7 @@ def _window_axis(place: Place, k: int, axis: int) -> Window:
     plain = Window(p["kernel"][k], p["stride"][k], p["dilation"][k], p["pad"][k], ceil=p.get("ceil", False))
     window = ended(plain, place.before[0][axis], place.op.shape[axis])
     if window.back != window.pad and not place.same(axis) and "padding" not in place.edit:
-        place.notes.append(f"Assumed to pad axis {axis} by {window.pad} in front and {window.back} behind at any size")
+        place.notes.append(f"Assumed to pad axis {place.own(axis)} by {window.pad} in front and {window.back} behind at any size")
     return edited(window, *_numbers(place.edit, k))
 
 
@@ -163,7 +140,7 @@ def _resample(place: Place) -> After:
         else:
             sizes[axis] = math.floor(now * scale)
             if step is None:
-                place.notes.append(f"Assumed to resample axis {axis} by the ratio of {n} to {m}, not to a fixed size")
+                place.notes.append(f"Assumed to resample axis {place.own(axis)} by the ratio of {n} to {m}, not to a fixed size")
     return place.op.params, tuple(sizes)
 
 
@@ -299,7 +276,7 @@ def _pad(place: Place) -> After:
         if now + before + behind < 1:
             raise Misfit(f"it crops all {now} positions of axis {axis}")
         if now != n and (before or behind):
-            place.notes.append(f"Assumed to pad axis {axis} by {before} in front and {behind} behind at any size")
+            place.notes.append(f"Assumed to pad axis {place.own(axis)} by {before} in front and {behind} behind at any size")
         shape.append(now + before + behind)
     return p, tuple(shape)
 

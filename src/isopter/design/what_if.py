@@ -20,7 +20,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from isopter.design.misfit import Misfit
-from isopter.design.shapes import Edit, Place, after
+from isopter.design.place import Edit, Place
+from isopter.design.shapes import after
 from isopter.design.subject import origin as origin_of
 from isopter.errors import GraphError, UsageError
 from isopter.graph import Issue, Op, Shape, check

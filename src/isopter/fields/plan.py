@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from isopter.errors import UsageError
 from isopter.fields.lineage import Axis, Factor, carries_space, collapses_space, follow
+from isopter.fields.space import slid_axes
 from isopter.graph import Graph
 from isopter.reads.registry import reads
 from isopter.reads.relation import ORDER, Exactness, Relation
@@ -56,15 +57,10 @@ class Plan:
         return op == self.origin or bool(self.edges[op])
 
 
-def space_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes taken as space when none are named: all after batch and channels, or the last of a small tensor."""
-    return tuple(range(2, len(shape))) if len(shape) > 2 else tuple(range(len(shape)))[-1:]
-
-
 def make_plan(graph: Graph, origin: int, axes: tuple[int, ...] | None = None) -> Plan:
     """Apply every rule once and work out lineage, levels, context and exactness. Linear in the number of ops."""
     shape = graph.ops[origin].shape
-    axes = space_axes(shape) if axes is None else axes
+    axes = slid_axes(graph, origin) if axes is None else axes
     if not axes or any(not -len(shape) <= a < len(shape) for a in axes) or len({a % len(shape) for a in axes}) < len(axes):
         raise UsageError(f"axes={axes} must name different axes of the input, whose shape is {shape} (0..{len(shape) - 1}).")
     axes = tuple(a % len(shape) for a in axes)

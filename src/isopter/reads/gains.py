@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from isopter.graph import Op, Shape
+from isopter.reads.layout import layout_of, straightened
 from isopter.reads.slopes import FLAT, LINEAR, slope_of
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +89,11 @@ def gains(op: Op, shapes: tuple[Shape, ...], relations: tuple[int, ...]) -> Pass
     function = _GAINS.get(op.kind)
     if function is None:
         raise NotCovered(f"no expected gradient is known for {op.source or op.kind}")
-    passed = function(op, shapes)
+    layout = layout_of(op.params)
+    passed = function(*straightened(op, shapes)) if layout else function(op, shapes)
+    if layout:
+        first = tuple(g and replace(g, taps={layout[axis]: taps for axis, taps in g.taps.items()}) for g in passed.gains[0])
+        passed = replace(passed, gains=(first, *passed.gains[1:]))
     filled = tuple(own * count if len(own) == 1 else own for own, count in zip(passed.gains, relations, strict=True))
     return Passed(filled, passed.assumed)
 

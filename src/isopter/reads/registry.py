@@ -15,6 +15,7 @@ from typing import Any
 
 from isopter.errors import UsageError
 from isopter.graph import Graph, Op, Shape
+from isopter.reads.layout import layout_of, straightened, turned
 from isopter.reads.relation import Reads
 
 
@@ -65,7 +66,11 @@ def reads(graph: Graph, op: Op) -> Reads:
         function = _RULES[op.kind]
     except KeyError:
         raise UsageError(f"No rule for the kind {op.kind!r} (op {op.name!r}). Known: {', '.join(kinds())}.") from None
-    return function(Site(op.kind, op.params, graph.input_shapes(op), op.shape))
+    layout = layout_of(op.params)
+    if layout is None:
+        return function(Site(op.kind, op.params, graph.input_shapes(op), op.shape))
+    straight, shapes = straightened(op, graph.input_shapes(op))
+    return turned(function(Site(op.kind, straight.params, shapes, straight.shape)), layout)
 
 
 @functools.cache

@@ -4,6 +4,7 @@
  */
 
 import { mapOf } from "../maps.js";
+import { ordered, straightRelation, turnedRelation } from "./layout.js";
 import { resampledRows } from "./resample.js";
 import { regroup } from "./shapes.js";
 
@@ -17,7 +18,12 @@ export const identity = (ndim) => along(ndim, {});
  * @returns {object[][]|null}
  */
 export function relationsOf(op, shapes, old, make) {
-  return RULES[op.kind]?.(op, shapes, old, make) ?? null;
+  const layout = op.params?.layout;
+  if (!layout) return RULES[op.kind]?.(op, shapes, old, make) ?? null;
+  const straight = { ...op, shape: ordered(op.shape, layout) };
+  const [first, ...others] = shapes;
+  const found = RULES[op.kind]?.(straight, [ordered(first, layout), ...others], old.map((r) => straightRelation(r, layout)), make);
+  return found?.map((relations, k) => relations.map((relation) => turnedRelation(relation, layout, k === 0))) ?? null;
 }
 
 function along(ndim, maps, options = {}) {

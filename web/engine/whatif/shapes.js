@@ -1,6 +1,7 @@
 /** Shapes after an edit. The twin of isopter/design/shapes.py: the same answers, and the same reasons. */
 
 import { sizeOf } from "../sets.js";
+import { ordered, restored } from "./layout.js";
 import { edited, editedTransposed, ended, endedTransposed, Misfit, transposedCount, windowCount } from "./windows.js";
 
 /**
@@ -11,6 +12,7 @@ import { edited, editedTransposed, ended, endedTransposed, Misfit, transposedCou
  * @property {string[]} names  of its inputs
  * @property {object|null} edit  some of kernel, stride, dilation, padding: a number per space axis
  * @property {number[]} units  which axes of the first input carry space
+ * @property {(axis: number) => number} [own]  an axis as the op itself counts it, if its axes were put in the order of rules
  * @property {string[]} notes  what was assumed of the op, in plain sentences; filled here
  */
 
@@ -24,8 +26,16 @@ export function after(place) {
   if (!function_ || before.some((shape, k) => shape.length !== now[k].length)) {
     throw new Misfit(`what ${op.source || op.kind} makes of another size (${moves(place)}) is not known`);
   }
-  return { params: op.params, ...function_(place) };
+  const layout = op.params?.layout;
+  if (!layout) return { params: op.params, ...function_(place) };
+  const turn = ([first, ...others]) => [ordered(first, layout), ...others];
+  const straight = { ...op, shape: ordered(op.shape, layout) };
+  const found = function_({ ...place, op: straight, before: turn(before), now: turn(now), own: (axis) => layout[axis] });
+  return { params: op.params, ...found, shape: restored(found.shape, layout) };
 }
+
+/** An axis as the op itself counts it. */
+const named = (place, axis) => place.own?.(axis) ?? axis;
 
 /** [1, 64, 28, 28] as text: 1x64x28x28. */
 export const show = (shape) => shape.join("x") || "a number";
@@ -107,7 +117,7 @@ function windowed(place) {
     }
     const seen = ended({ ...plain, back: 0, ceil: Boolean(op.params?.ceil) }, n, m);
     if (seen.back !== seen.pad && now[0][axis] !== n && own.padding === undefined) {
-      place.notes.push(`Assumed to pad axis ${axis} by ${seen.pad} in front and ${seen.back} behind at any size`);
+      place.notes.push(`Assumed to pad axis ${named(place, axis)} by ${seen.pad} in front and ${seen.back} behind at any size`);
     }
     const window = edited(seen, own);
     shape[axis] = windowCount(window, now[0][axis]);
@@ -138,7 +148,8 @@ function adaptive(place) {
   return { shape: [...now[0].slice(0, first), ...op.shape.slice(first)] };
 }
 
-function resampled({ op, before, now, notes }) {
+function resampled(place) {
+  const { op, before, now, notes } = place;
   const shape = [...now[0]];
   const { steps, fractions } = op.params;
   const first = op.shape.length - steps.length;
@@ -153,7 +164,7 @@ function resampled({ op, before, now, notes }) {
       throw new Misfit(`it resamples ${n} positions to ${m}: of ${given} it would make ${wanted}, which is no whole number`);
     } else {
       shape[axis] = Math.floor((given * up) / down);
-      if (step === null) notes.push(`Assumed to resample axis ${axis} by the ratio of ${n} to ${m}, not to a fixed size`);
+      if (step === null) notes.push(`Assumed to resample axis ${named(place, axis)} by the ratio of ${n} to ${m}, not to a fixed size`);
     }
   });
   return { shape };

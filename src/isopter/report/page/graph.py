@@ -114,7 +114,7 @@ def window_data(op: Op) -> dict[str, Any] | None:
 
 HERE = frozenset(
     "mode ceil axes axis steps align_corners antialias before shifts start step keepdim offsets groups reverse time layers bidirectional "
-    "operands perm pairs outs ins kernel stride dilation pad taps same_taps constant".split()
+    "operands perm pairs outs ins kernel stride dilation pad taps same_taps constant layout".split()
 )
 """The numbers of an op by which its shape and its reads follow another size."""
 
@@ -126,6 +126,7 @@ def params_data(op: Op, but: Mapping[str, Any]) -> dict[str, Any]:
         data["shifts"] = [[axis, shift] for axis, shift in data["shifts"].items()]
     if op.kind == "resample":
         simple = [None if step is None else Fraction(step).limit_denominator(10_000) for step in op.params["steps"]]
+        data["steps"] = [None if step is None else float(step) for step in op.params["steps"]]
         data["fractions"] = [None if f is None else [f.numerator, f.denominator] for f in simple]
     for key in ("unread", "covered"):
         if op.params.get(key) is not None:
