@@ -75,11 +75,18 @@ def is_torch(model: Any) -> bool:
 def is_tensorflow(model: Any) -> bool:
     """Whether it is a tf.function, a concrete function, a tf.Module, or a SavedModel: its folder, or what tf.saved_model.load gave."""
     if isinstance(model, str | Path):
-        return "\n" not in str(model) and (Path(model).expanduser() / "saved_model.pb").is_file()
+        return _is_saved_model(model)
     if "tensorflow" not in sys.modules:
         return False
     types = ("tensorflow.types.experimental", "PolymorphicFunction"), ("tensorflow.types.experimental", "ConcreteFunction")
     return _is(model, "tensorflow", "Module") or any(_is(model, *t) for t in types) or hasattr(model, "signatures")
+
+
+def _is_saved_model(path: str | Path) -> bool:
+    try:
+        return (Path(path).expanduser() / "saved_model.pb").is_file()
+    except (OSError, ValueError, RuntimeError):  # a layer text: too long for a name, or with signs that no name has
+        return False
 
 
 def is_file(model: Any, suffix: str) -> bool:
