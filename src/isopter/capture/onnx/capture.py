@@ -40,14 +40,14 @@ def onnx_graph(model: Any, size: Shape | None, inputs: Any, training: bool) -> t
     """The graph of an ONNX file (by path) or ModelProto, and a name for it."""
     if training:
         raise UsageError("An ONNX model holds a network as it runs after training. For training=True, analyse the module it came from.")
-    folder, name = None, ""
+    home, name = None, ""
     if isinstance(model, str | Path):
         path = Path(model).expanduser()
-        folder, name, model = path.parent, path.name, read_model(path)
+        home, name, model = path, path.name, read_model(path)
     else:
         model = checked_model(model)
     try:
-        return Capture(model, folder).run(size, inputs), name or model.graph.name or "model.onnx"
+        return Capture(model, home).run(size, inputs), name or model.graph.name or "model.onnx"
     except UsageError:
         raise
     except (CaptureError, GraphError) as error:
@@ -60,9 +60,9 @@ def onnx_graph(model: Any, size: Shape | None, inputs: Any, training: bool) -> t
 class Capture:
     """One walk over the nodes of a model."""
 
-    def __init__(self, model: Any, folder: Path | None) -> None:
+    def __init__(self, model: Any, home: Path | None) -> None:
         self.model = model
-        self.folder = folder
+        self.home = home
         self.rec = Builder()
         self.made: dict[str, tuple[str, int]] = {}
         self.functions = {(f.domain, f.name, getattr(f, "overload", "")): f for f in model.functions}
@@ -196,7 +196,7 @@ class Capture:
     def _constants(self, graph: Any, known: Known) -> None:
         for tensor in graph.initializer:
             if tensor.name and tensor.name not in known:
-                known[tensor.name] = constant(tensor, self.folder), tensor_type(tuple(tensor.dims), tensor.data_type)
+                known[tensor.name] = constant(tensor, self.home), tensor_type(tuple(tensor.dims), tensor.data_type)
         for sparse in graph.sparse_initializer:
             shape = shape_of(sparse.values.name, sparse.dims)
             known[sparse.values.name] = Weight(shape), tensor_type(shape, sparse.values.data_type)
@@ -204,7 +204,7 @@ class Capture:
     def _still(self, node: Node) -> list[Value]:
         """Outputs of a node that reads no data: evaluated where it is worth it."""
         if node.op == "Constant":
-            return [_constant_node(node, self.folder)]
+            return [_constant_node(node, self.home)]
         if node.op in ("Shape", "Size") and node.shapes[0] is not None:
             return [Const.of(_shape_values(node))]
         if node.op in ("EyeLike", "CastLike") and node.outs[0] is not None:
@@ -372,10 +372,10 @@ def _shape_values(node: Node) -> np.ndarray:
     return np.asarray(shape[slice(start, end)], np.int64)
 
 
-def _constant_node(node: Node, folder: Path | None) -> Value:
+def _constant_node(node: Node, home: Path | None) -> Value:
     for attribute in node.proto.attribute:
         if attribute.type == AttributeProto.TENSOR:
-            return constant(attribute.t, folder)
+            return constant(attribute.t, home)
         if attribute.name in ("value_float", "value_floats"):
             return Const.of(np.asarray(node.attributes[attribute.name], np.float32))
         if attribute.name in ("value_int", "value_ints"):

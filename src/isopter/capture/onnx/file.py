@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from isopter.capture.onnx.light import light_bytes
 from isopter.errors import CaptureError, UsageError
 from onnx import ModelProto
 
@@ -22,8 +23,11 @@ NODES = 200_000
 """More nodes than this, with functions and branches taken apart, are a bomb."""
 
 
-def read_model(path: Path) -> Any:
-    """The ModelProto in a file. Raises UsageError if there is no file, and CaptureError if it holds no model that can be read."""
+def read_model(path: Path, whole: bool = False) -> Any:
+    """The ModelProto in a file, without the bytes of large tensors unless it is to be `whole`.
+
+    Raises UsageError if there is no file, and CaptureError if it holds no model that can be read.
+    """
     if not path.is_file():
         raise UsageError(f"There is no file {path}. Expected an ONNX model.")
     size = path.stat().st_size
@@ -31,7 +35,7 @@ def read_model(path: Path) -> Any:
         raise CaptureError(f"{path} has {size:,} bytes, and an ONNX file has 1 to {BIGGEST:,}. Save larger models with external data.")
     model = ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(path.read_bytes() if whole else light_bytes(path, size))
     except Exception as error:
         raise CaptureError(f"{path} is no ONNX model, or is damaged ({_said(error)}). Export the model again.") from error
     try:

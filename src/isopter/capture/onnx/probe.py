@@ -51,13 +51,13 @@ class OnnxProber:
     def __init__(self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", seed: int = 0) -> None:
         self.steps = steps_of(weights)
         self.runtime = _runtime()
-        folder = Path(model).expanduser().parent if isinstance(model, str | Path) else None
-        proto = read_model(Path(model).expanduser()) if isinstance(model, str | Path) else checked_model(model)
+        home = Path(model).expanduser() if isinstance(model, str | Path) else None
+        proto = checked_model(model) if home is None else read_model(home, whole=True)
         self.model = ModelProto()
         self.model.CopyFrom(proto)
-        self.folder = folder
+        self.home = home
         self.given = sized(proto.graph, size, inputs)
-        self.capture = Capture(proto, folder)
+        self.capture = Capture(proto, home)
         self.capture.run(size, inputs)
         self.names = [n for n, (shape, _) in self.given.items() if shape]
         self.weights, self.seed = weights, seed
@@ -102,8 +102,8 @@ class OnnxProber:
         return self._session[1]
 
     def _opened(self, model: Any, options: Any) -> Any:
-        if self.folder is not None and hasattr(options, "add_session_config_entry"):
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self.folder.resolve()))
+        if self.home is not None and hasattr(options, "add_session_config_entry"):
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self.home.parent.resolve()))
         try:
             return self.runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:

@@ -41,10 +41,12 @@ class Weight:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Const:
-    """Depends on no input. `load` gives its values (once: it remembers them), or None where they cannot be had."""
+    """Depends on no input. `load` gives its values (once: it remembers them), or None where they cannot be had; `first`, where that is
+    cheaper, so many of them in a row."""
 
     shape: Shape
     load: Callable[[], Array | None]
+    first: Callable[[int], Array | None] | None = None
 
     @classmethod
     def of(cls, array: Array) -> Const:

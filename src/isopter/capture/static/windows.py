@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
+from isopter.capture.static.values import Const
 from isopter.errors import CaptureError
 
 MOST = 2**26
@@ -50,6 +52,21 @@ def taps(filters: np.ndarray | None) -> dict[str, Any]:
     if some.all() or not some.any() or some.sum() > 64:
         return squares_of(filters) if _is_fixed(filters) else {}
     return {"taps": tuple(tuple(int(i) for i in t) for t in np.argwhere(some)), "same_taps": bool((used == some).all())}
+
+
+def taps_of(value: Const) -> dict[str, Any]:
+    """`taps` of a constant (C_out, C_in, *kernel), of which no more is loaded than tells that it is a weight like any other: that no tap is
+    zero in all of the first filters, and that these are not all the same."""
+    shape = value.shape
+    if math.prod(shape[2:]) == 1:
+        return {}
+    few = min(shape[0], 2 if shape[1] > 1 else 64)
+    head = None if value.first is None or shape[0] < 2 else value.first(few * math.prod(shape[1:]))
+    if head is not None and head.size:
+        filters = head.reshape(few, *shape[1:])
+        if (filters != 0).reshape(-1, *shape[2:]).any(axis=0).all() and not _is_fixed(filters):
+            return {}
+    return taps(value.load())
 
 
 def _is_fixed(filters: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.values import Data
-from isopter.capture.static.windows import checked, same_pads, taps
+from isopter.capture.static.values import Const, Data
+from isopter.capture.static.windows import checked, same_pads, taps, taps_of
 from isopter.errors import CaptureError
 
 Sizes = tuple[int, ...]
@@ -63,19 +64,19 @@ def conv(rec: Builder, node: Node) -> Translated:
     params = _windows(node, filters[2:]) | {"groups": _groups(node, filters[0])}
     computed = node.data(at)
     if computed is None and node.op != "ConvInteger" and math.prod(filters) <= SMALL:
-        params |= taps(_filters(node, at))
+        params |= _taps(node, at)
     inputs = [source_op(node), *([] if computed is None else [computed])]
     return _biased(rec, node, rec.emit("conv", node.out, inputs, params, "convolution"), 2 if node.op != "QLinearConv" else 8)
 
 
-def _filters(node: Node, at: int) -> np.ndarray | None:
-    known = node.const(at)
-    if known is None or node.op != "QLinearConv":
-        return known
-    zero = node.const(at + 2)  # a stored number equal to the zero point is a weight of zero
-    if zero is None:
-        return None
-    return known.astype(np.int64) - zero.astype(np.int64).reshape(-1, *(1,) * (known.ndim - 1))
+def _taps(node: Node, at: int) -> dict[str, Any]:
+    value = node.value(at)
+    if node.op != "QLinearConv":
+        return taps_of(value) if isinstance(value, Const) else {}
+    known, zero = node.const(at), node.const(at + 2)  # a stored number equal to the zero point is a weight of zero
+    if known is None or zero is None:
+        return {}
+    return taps(known.astype(np.int64) - zero.astype(np.int64).reshape(-1, *(1,) * (known.ndim - 1)))
 
 
 def _biased(rec: Builder, node: Node, op: int, at: int) -> int:
