@@ -10,14 +10,12 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from isopter.erf.frame import Box
 from isopter.errors import UsageError
 from isopter.fields.extent import Progression
 from isopter.fields.field import Field
-
-Box = tuple[tuple[int, int], ...]
-"""Half-open [lo, hi) per space axis, in input pixels."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,6 @@ class Place:
     def size(self) -> tuple[int, ...]:
         """The canvas's size per axis, pixels."""
         return tuple(hi - lo for lo, hi in self.canvas)
-
-    @property
-    def index(self) -> Any:
-        """Takes the box from an array of the canvas, whose last axes are space."""
-        return (..., *(slice(lo - start, hi - start) for (lo, hi), (start, _) in zip(self.box, self.canvas, strict=True)))
 
 
 def whole(field: Field, unit: tuple[int, ...]) -> Place:

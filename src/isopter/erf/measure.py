@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from isopter.capture.dispatch import check_size, is_torch
 from isopter.entry import analyze
 from isopter.erf import canvas
+from isopter.erf.asks import Target
+from isopter.erf.data.numbered import numbered
+from isopter.erf.frame import Frame
+from isopter.erf.groups import Statistic, group
 from isopter.erf.layers import chosen
+from isopter.erf.live import measures
 from isopter.erf.maps.measured import Measured
+from isopter.erf.plan import Planner
 from isopter.erf.progress import Progress, progress_bar
 from isopter.erf.result import Effective
+from isopter.erf.run import Run
 from isopter.errors import DeadUnits, UsageError
-from isopter.fields.plan import space_axes
 
 if TYPE_CHECKING:
     from isopter.erf.maps.measured import Sums
-    from isopter.erf.torch.plan import Course
-
-Target = Literal["random", "sum", "positive"]
-Statistic = Literal["energy", "abs", "relu"]
+    from isopter.erf.plan import Course
 
 
 def effective(
@@ -40,17 +43,20 @@ def effective(
     device: Any = None,
     batch: int | None = None,
     crop: bool = True,
+    axes: str | Sequence[int] | None = None,
     training: bool = False,
     transform: Callable[[Any], Any] | None = None,
     progress: Progress = False,
 ) -> Effective:
     """The effective field of layers of `model`, measured: the mean over inputs of a unit's squared gradient by every input pixel.
 
-    `model`: a `torch.nn.Module`; it runs as it is, with its weights, and is left as it was found. `layers`: names, globs or module
+    `model`: a `torch.nn.Module`, a Keras model, a function or module of JAX, or a function of TensorFlow; it runs as it is, with its
+    weights, and is left as it was found. `layers`: names, globs or module
     objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
-    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``.
+    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``. `axes`: which
+    of its axes are space, as of `analyze`.
 
-    `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.samples`); default standard
+    `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.numbered`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every
     layer's map is at most this. `seed`: of all that is random; the result depends on it, never on batches, order or processes.
 
@@ -73,37 +79,33 @@ def effective(
     Raises UsageError for wrong arguments, layers without a gradient, gradients that are not finite, and where no layer has a gradient
     other than zero; if only some do it warns, and their metrics are nan. Raises CaptureError where the model itself fails.
     """
-    size = _check(model, input_size, samples, until, target, statistic, batch, unit)
-    from isopter.erf.data.samples import samples as numbered
-    from isopter.erf.torch.groups import group
-    from isopter.erf.torch.live import Live
-    from isopter.erf.torch.plan import Planner
-    from isopter.erf.torch.processes import processes
-    from isopter.erf.torch.ready import uncompiled
-    from isopter.erf.torch.run import Run
-    from isopter.erf.torch.theory import theory
+    size = _check(input_size, samples, until, target, statistic, batch, unit)
+    package = measures(model)
+    if is_torch(model):
+        from isopter.erf.torch.ready import uncompiled
 
-    model, layers = uncompiled(model, layers)
-    analysis = analyze(model, size, training=training)
+        model, layers = uncompiled(model, layers)
+    analysis = analyze(model, size, axes=axes, training=training)
+    plan = analysis._walk(analysis.origin).plan
+    frame = Frame(plan.graph.ops[plan.origin].shape, plan.axes)
+    _one_sample(frame)
     wanted = chosen(analysis, layers)
-    feed = None if data is None else numbered(data, size, seed=seed, count=samples, transform=transform)
+    feed = None if data is None else numbered(data, frame, seed=seed, count=samples, transform=transform)
     count = samples if feed is None or feed.length is None else min(samples, feed.length)
-    lead = size[: space_axes(size)[0]]
-    live = Live(model, size, target=target, seed=seed, training=training, dtype=dtype, device=device)
+    live = package.live_model(model, analysis, target=target, statistic=statistic, seed=seed, training=training, dtype=dtype, device=device)
     with live.open():
-        courses = Planner(live, lead, unit, data is None, crop, theory(model, wanted, training)).courses(wanted)
-        run = Run(live, group(courses), feed, lead, statistic, count, processes(live.device), batch)
+        courses = Planner(live, frame, unit, data is None, crop, live.theory(wanted)).courses(wanted)
+        run = Run(live, group(courses), feed, frame, statistic, count, live.processes(), batch)
         with progress_bar("effective field", count, progress if run.processes.rank == 0 else False) as tell:
             sums = run.until(until, tell)
     _warn(sums)
-    notes = {"random": "gradient before the activation"} if target == "random" else {}
-    fields = {c.layer.name: _measured(c, sums[c.layer.name], statistic, seed, c.layer.name in live.bypassed, notes) for c in courses}
+    fields = {c.layer.name: _measured(c, sums[c.layer.name], statistic, seed, live.notes(c.layer.name)) for c in courses}
     return Effective(fields, analysis.name)
 
 
-def _measured(course: Course, sums: Sums, statistic: Statistic, seed: int, bypassed: bool, notes: dict[str, str]) -> Measured:
+def _measured(course: Course, sums: Sums, statistic: Statistic, seed: int, notes: tuple[str, ...]) -> Measured:
     field, place = course.layer.field, course.place
-    said = [*(notes.values() if bypassed else ()), *course.notes]
+    said = [*notes, *course.notes]
     if course.wander is not None:
         count = " x ".join(str(len(options)) for options in course.wander)
         said.append(f"mean over units drawn from {count}, laid on that of {place.unit}")
@@ -135,16 +137,18 @@ def _warn(sums: Mapping[str, Sums]) -> None:
         warnings.warn("One sample tells nothing about its own error: all errors are nan. Use samples=64 or more.", stacklevel=3)
 
 
+def _one_sample(frame: Frame) -> None:
+    shape = frame.shape
+    if len(shape) > 1 and shape[0] != 1 and 0 not in frame.axes and len(frame.others) > 1:
+        raise UsageError(f"input_size={shape} has a batch of {shape[0]}. Give {(1, *shape[1:])}; batch= says how many samples run at once.")
+
+
 def _check(
-    model: Any, size: Sequence[int] | None, samples: int, until: float | None, target: str, statistic: str, batch: int | None, unit: Any
+    size: Sequence[int] | None, samples: int, until: float | None, target: str, statistic: str, batch: int | None, unit: Any
 ) -> tuple[int, ...]:
-    if not is_torch(model):
-        raise UsageError(f"effective runs the model itself, and a {type(model).__name__} cannot be run. Expected a torch.nn.Module.")
     shape = check_size(size)
     if shape is None:
         raise UsageError("Give input_size, the shape of the model's input, such as (1, 3, 224, 224).")
-    if len(shape) > 1 and shape[0] != 1:
-        raise UsageError(f"input_size={shape} has a batch of {shape[0]}. Give {(1, *shape[1:])}; batch= says how many samples run at once.")
     for name, number in (("samples", samples), ("batch", batch)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise UsageError(f"{name}={number!r} must be a whole number of 1 or more.")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-import torch
+
+from isopter.erf.data.arrays import torch_draws
 
 _DOMAIN = tuple(b"samples")
 """Keeps these draws apart from those that other parts make of the same seed and number."""
@@ -20,19 +21,23 @@ def generator(seed: int, *place: int) -> np.random.Generator:
 
 @contextmanager
 def seeded(seed: int, *place: int) -> Iterator[None]:
-    """Code that draws from the global generators (of torch on the CPU, numpy and Python) draws by seed and place.
+    """Code that draws from the global generators (of numpy, Python, and torch on the CPU, if it was imported) draws by seed and place.
 
     Their states are put back. So a dataset's random crop of sample i is the same in every process, and the user's own
     draws go on as if nothing had been read.
     """
     words = [int(word) for word in generator(seed, *place, 1).integers(0, 2**32, 3)]
-    kept, python, numbers = torch.default_generator.get_state(), random.getstate(), np.random.get_state()
-    torch.default_generator.manual_seed(words[0])
+    python, numbers, draws = random.getstate(), np.random.get_state(), torch_draws()
+    if draws is not None:
+        get, put_back, seed_it = draws
+        kept = get()
+        seed_it(words[0])
     random.seed(words[1])
     np.random.seed(words[2])
     try:
         yield
     finally:
-        torch.default_generator.set_state(kept)
+        if draws is not None:
+            put_back(kept)
         random.setstate(python)
         np.random.set_state(numbers)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from isopter.capture.guard import user_code
+from isopter.erf.data.arrays import Array, as_array, is_array
 from isopter.erf.data.photos import FORMATS, Unreadable, pillow
-from isopter.erf.data.tensors import Array, Shape
+from isopter.erf.frame import Frame
 from isopter.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,33 +63,37 @@ def _closed(error: OSError) -> None:
     warnings.warn(f"The folder {error.filename} cannot be read ({error.strerror}); its images are left out.", stacklevel=2)
 
 
-def prepared(image: Image, shape: Shape, transform: Transform | None, name: str) -> Array:
-    """An image as an array (C, H, W): RGB for three channels, grey for one; then by `transform`, or as follows.
+def prepared(image: Image, frame: Frame, transform: Transform | None, name: str) -> Array:
+    """An image as an array of one sample, (C, H, W) or as the input has it: RGB for three channels, grey for one; then by `transform`, or
+    as follows.
 
-    It is resized (bilinear, smoothed when it shrinks) to cover the height and width of `shape`, cut at the centre, scaled to [0, 1],
+    It is resized (bilinear, smoothed when it shrinks) to cover the height and width of the input, cut at the centre, scaled to [0, 1],
     and for three channels standardised by the mean and standard deviation of ImageNet. Raises UsageError for other inputs, CaptureError
     where `transform` fails, and Unreadable.
     """
-    channels = shape[1] if len(shape) == 4 else 0
+    plane = len(frame.axes) == 2 and len(frame.sample) == 3 and len(frame.shape) - len(frame.sample) < 2
+    channels = frame.channels if plane else 0
     try:
         image = _coloured(image, channels, name)
     except (OSError, SyntaxError, ValueError) as error:  # a dataset's image may not have been decoded yet
         raise Unreadable(f"{name} ({type(error).__name__}: {str(error)[:120]})") from error
     if transform is not None:
         made = user_code(lambda: transform(image), f"applying transform to {name}")
-        if not isinstance(made, Tensor | np.ndarray):
-            raise UsageError(f"transform made a {type(made).__name__} of {name}. Expected a tensor of shape {shape[1:]}.")
-        return made
+        if not is_array(made):
+            raise UsageError(f"transform made a {type(made).__name__} of {name}. Expected a tensor of shape {frame.sample}.")
+        return as_array(made)
     if channels not in (1, 3):
         raise UsageError(
-            f"An image becomes (1, 3, H, W) or (1, 1, H, W), and the input is {shape}. Give a transform that makes it of an image."
+            f"An image becomes (1, 3, H, W) or (1, 1, H, W), or the same with channels last, and the input is {frame.shape}. "
+            "Give a transform that makes it of an image."
         )
     pil = pillow()
-    ready = pil.ImageOps.fit(image, (shape[3], shape[2]), method=pil.Image.Resampling.BILINEAR)
-    pixels = np.asarray(ready, dtype=np.float32).reshape(shape[2], shape[3], channels) / np.float32(255)
+    height, width = (frame.shape[a] for a in frame.axes)
+    ready = pil.ImageOps.fit(image, (width, height), method=pil.Image.Resampling.BILINEAR)
+    pixels = np.asarray(ready, dtype=np.float32).reshape(height, width, channels) / np.float32(255)
     if channels == 3:
         pixels = (pixels - MEAN) / STD
-    return np.moveaxis(pixels, -1, 0)
+    return np.moveaxis(pixels, (0, 1), [a - frame.batched for a in frame.axes])
 
 
 def _coloured(image: Image, channels: int, name: str) -> Image:

@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+import numpy.typing as npt
 
 from isopter.capture.guard import user_code
+from isopter.erf.data.arrays import Array, is_shared_out
 from isopter.erf.data.chance import generator, seeded
 from isopter.erf.data.images import Transform
 from isopter.erf.data.items import made, split
 from isopter.erf.data.photos import Unreadable
-from isopter.erf.data.tensors import Shape
+from isopter.erf.frame import Frame
 from isopter.errors import UsageError
 
 _END = object()
@@ -34,8 +33,9 @@ class Samples(ABC):
     length: int | None = None
 
     @abstractmethod
-    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        """(i, sample i) for each number, a float32 tensor (1, C, *space) on the data's device; nothing for numbers past the end.
+    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Array]]:
+        """(i, sample i) for each number, a float32 array of the model's input; a tensor on the data's device if they are tensors of torch.
+        Nothing for numbers past the end.
 
         Raises UsageError, naming the sample, where it is none for this model; warns of images that could not be read.
         """
@@ -44,14 +44,19 @@ class Samples(ABC):
 class Noise(Samples):
     """Standard normal noise; sample i depends on the seed and i alone."""
 
-    def __init__(self, shape: Shape, seed: int, count: int) -> None:
-        self.shape, self.seed, self.length = shape, int(seed), int(count)
+    def __init__(self, frame: Frame, seed: int, count: int) -> None:
+        self.frame, self.seed, self.length = frame, int(seed), int(count)
 
-    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Array]]:
         """Draw."""
         for index in indices:
             if index < (self.length or 0):
-                yield index, torch.from_numpy(generator(self.seed, index, 0).standard_normal(self.shape, dtype=np.float32))
+                yield index, drawn(self.seed, index, self.frame, [self.frame.shape[a] for a in self.frame.axes])
+
+
+def drawn(seed: int, number: int, frame: Frame, size: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Sample `number` where the samples are noise, for a space of that size."""
+    return frame.normal(generator(seed, number, 0), size, np.float32)
 
 
 class Chosen(Samples):
@@ -60,7 +65,7 @@ class Chosen(Samples):
     Where a place cannot be read, sample i is that of a spare place, which belongs to it alone, so that all processes agree.
     """
 
-    def __init__(self, size: int, read: Callable[[int], Tensor], seed: int, count: int | None) -> None:
+    def __init__(self, size: int, read: Callable[[int], Array], seed: int, count: int | None) -> None:
         if not size:
             raise UsageError("data is empty. Give at least one sample.")
         if count is not None and count > size:
@@ -69,7 +74,7 @@ class Chosen(Samples):
         self.read, self.seed = read, int(seed)
         self.order: Sequence[int] = range(size) if self.length == size else generator(self.seed).permutation(size).tolist()
 
-    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Array]]:
         """Read, each sample when it is its turn."""
         given, missed = False, list[str]()
         try:
@@ -86,7 +91,7 @@ class Chosen(Samples):
                 f"No image can be read, of {len(self.order)}; the first: {missed[0]}. Expected PNG, JPEG, BMP, WebP, TIFF or GIF."
             )
 
-    def _sample(self, index: int, missed: list[str]) -> Tensor | None:
+    def _sample(self, index: int, missed: list[str]) -> Array | None:
         for place in self.order[index :: self.length]:
             try:
                 with seeded(self.seed, place):
@@ -99,17 +104,17 @@ class Chosen(Samples):
 class Stream(Samples):
     """Samples of an iterable, in its order: everyone reads all of it and keeps what was asked for."""
 
-    def __init__(self, data: Iterable[Any], shape: Shape, seed: int, count: int | None, transform: Transform | None) -> None:
-        if isinstance(data, DataLoader) and isinstance(data.sampler, DistributedSampler) and data.sampler.num_replicas > 1:
+    def __init__(self, data: Iterable[Any], frame: Frame, seed: int, count: int | None, transform: Transform | None) -> None:
+        if is_shared_out(data):
             raise UsageError(
                 "The DataLoader shares its data out among processes, and isopter does so itself. Leave its DistributedSampler out."
             )
-        self.data, self.shape, self.transform = data, shape, transform
+        self.data, self.frame, self.transform = data, frame, transform
         self.seed, self.count = int(seed), count
         self._flow: Iterator[tuple[str, Any]] | None = None
         self._next = 0
 
-    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    def take(self, indices: range | Sequence[int]) -> Iterator[tuple[int, Array]]:
         """Read on to the last of the numbers; from the start again if one of them has gone by."""
         if not len(indices):
             return
@@ -124,10 +129,10 @@ class Stream(Samples):
             if index in wanted and (sample := self._made(index, item, name)) is not None:
                 yield index, sample
 
-    def _made(self, index: int, item: Any, name: str) -> Tensor | None:
+    def _made(self, index: int, item: Any, name: str) -> Array | None:
         try:
             with seeded(self.seed, index, 0):
-                return made(item, self.shape, self.transform, name)
+                return made(item, self.frame, self.transform, name)
         except Unreadable as error:
             warnings.warn(f"Not read, and left out: {error}.", stacklevel=3)
             return None
@@ -151,7 +156,7 @@ class Stream(Samples):
                 item = user_code(lambda: next(flow, _END), f"reading item {step - 1} of data")
             if item is _END:
                 return
-            yield from ((f"Sample {next(number)} of data", part) for part in split(item, self.shape, f"Item {step - 1} of data"))
+            yield from ((f"Sample {next(number)} of data", part) for part in split(item, self.frame, f"Item {step - 1} of data"))
 
     def _ended(self) -> None:
         if not self._next:

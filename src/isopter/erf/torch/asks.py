@@ -1,42 +1,18 @@
-"""What is differentiated: one unit of one layer, all its channels at once."""
+"""The unit's channels picked out of a tensor, and differentiated."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from isopter.erf.asks import Ask, NotSeparable, Target, signs
 from isopter.erf.torch.activations import activation_of, bypassed
 from isopter.errors import UsageError
-
-Target = Literal["random", "sum", "positive"]
-"""How the unit's channels are made one number. ``random``: each times +1 or -1 drawn per sample, before the layer's activation: in the
-mean the squared gradient is then the sum of those of all channels. ``sum``: their sum. ``positive``: the sum of those above zero."""
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Tensor number `output` that the module call `call` returns, at unit `at` along `axes`.
-
-    `shape` is the tensor's for one sample, `layer` the name of all this.
-    """
-
-    layer: str
-    call: str
-    output: int
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
-    at: tuple[int, ...]
-
-
-class NotSeparable(Exception):
-    """The samples of a batch do not stay apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +58,3 @@ def gradient(leaf: Tensor, ask: Ask, picked: Picked, target: Target, seed: int, 
     if found is None:
         raise UsageError(f"No gradient leads from {ask.layer} back to the input. Choose another layer.")
     return found
-
-
-def signs(count: int, seed: int, number: int, layer: str) -> npt.NDArray[np.floating]:
-    """`count` draws of +1 or -1, by seed, sample number and layer: the same in any batch, order or process."""
-    return generator(seed, number, layer).integers(0, 2, count) * 2.0 - 1.0
-
-
-def generator(seed: int, number: int, layer: str) -> np.random.Generator:
-    """A generator for one sample of one layer, apart from those that draw the samples."""
-    return np.random.default_rng(np.random.SeedSequence((seed, *b"seeds"), spawn_key=(number, zlib.crc32(layer.encode()))))

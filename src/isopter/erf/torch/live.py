@@ -9,19 +9,30 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from isopter.analysis import Analysis
 from isopter.capture.torch.belongings import untouched
 from isopter.capture.torch.capture import first_line
 from isopter.capture.torch.devices import OnThisMachine
 from isopter.capture.torch.double import InDouble
 from isopter.capture.torch.surroundings import alone, patiently, settings
 from isopter.capture.torch.watch import watch
-from isopter.erf.torch.asks import Ask, NotSeparable, Picked, Target, gradient, pick
+from isopter.erf.asks import BYPASSED, Ask, NotSeparable, Target
+from isopter.erf.layers import Layer
+from isopter.erf.live import Theory
+from isopter.erf.processes import Processes
+from isopter.erf.torch import processes
+from isopter.erf.torch.asks import Picked, gradient, pick
 from isopter.erf.torch.ready import ready
 from isopter.erf.torch.rest import Rest
+from isopter.erf.torch.theory import theory
 from isopter.errors import CaptureError, UsageError
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+"""Largest relative difference (of norms) that rounding makes, in another order of the same sums. On GPUs float32 may be TF32."""
 
 
 class _Enough(BaseException):
@@ -29,14 +40,18 @@ class _Enough(BaseException):
 
 
 class Live:
-    """A model that runs, and gives gradients with respect to its input. Use it while `open`."""
+    """A module that runs, see `isopter.erf.live.Live`."""
 
-    def __init__(
-        self, model: nn.Module, shape: tuple[int, ...], *, target: Target, seed: int, training: bool, dtype: Any, device: Any
-    ) -> None:
+    separable = False
+
+    def __init__(self, model: nn.Module, analysis: Analysis, *, target: Target, seed: int, training: bool, dtype: Any, device: Any) -> None:
+        plan = analysis._walk(analysis.origin).plan
+        shape, self._axes = plan.graph.ops[plan.origin].shape, plan.axes
         self.original, self.target, self.seed, self.training = model, target, seed, training
         with alone(), settings():
             self.model, self.dtype, self.device = ready(model, shape, dtype, device)
+        self.tolerance = 0.02 if self.dtype is torch.float32 and self.device.type == "cuda" else TOLERANCE[self.dtype]
+        self.precision = torch.finfo(self.dtype).eps
         self.bypassed: set[str] = set()
         """Layers whose gradient is of the values before their activation."""
         self._elsewhere = False
@@ -59,11 +74,32 @@ class Live:
             finally:
                 self._rest.put_back()
 
-    def gradients(self, batch: Tensor, asks: Sequence[Ask], numbers: Sequence[int]) -> list[Tensor]:
-        """Of each ask, the gradient with respect to `batch`, whose rows are the samples of these numbers.
+    def theory(self, layers: Sequence[Layer]) -> Theory:
+        """Fields for inputs of other sizes."""
+        return theory(self.original, layers, self.training, self._axes)
+
+    def processes(self) -> Processes:
+        """Those of torch.distributed."""
+        return processes.processes(self.device)
+
+    def free(self) -> float | None:
+        """Bytes free on the GPU."""
+        return float(torch.cuda.mem_get_info(self.device)[0]) if self.device.type == "cuda" else None
+
+    def notes(self, layer: str) -> tuple[str, ...]:
+        """Whether an activation was bypassed."""
+        return (BYPASSED,) if layer in self.bypassed else ()
+
+    def gradients(self, samples: Sequence[Any], asks: Sequence[Ask], numbers: Sequence[int]) -> list[npt.NDArray[np.floating]]:
+        """Of each ask, the gradients with respect to the samples of these numbers.
 
         Raises UsageError where a layer has no gradient, NotSeparable where samples meet, CaptureError where the model fails.
         """
+        rows = [torch.as_tensor(sample) for sample in samples]
+        found = self._patient(torch.cat(rows) if len(rows) > 1 else rows[0], asks, numbers)
+        return [_array(gradient, (len(rows), *rows[0].shape)) for gradient in found]
+
+    def _patient(self, batch: Tensor, asks: Sequence[Ask], numbers: Sequence[int]) -> list[Tensor]:
         try:
             return patiently(lambda: self._gradients(batch, asks, numbers))
         except CaptureError:
@@ -125,3 +161,10 @@ class Live:
             raise CaptureError(f"{missing[0]} was not called in this run, and was in the analysis: the model chooses its path by values.")
         self.bypassed |= {layer for layer, found in picked.items() if found.activation is not None}
         return picked
+
+
+def _array(gradient: Tensor, shape: tuple[int, ...]) -> npt.NDArray[np.floating]:
+    """A gradient in NumPy, which has no bfloat16."""
+    values = gradient.detach().cpu()
+    found: npt.NDArray[np.floating] = (values if values.dtype in (torch.float32, torch.float64) else values.float()).numpy()
+    return found.reshape(shape)

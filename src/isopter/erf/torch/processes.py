@@ -1,4 +1,4 @@
-"""Many processes, one result: each measures every n-th sample, and their sums are added up."""
+"""The processes of torch.distributed, which share the samples out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
+from isopter.erf import processes as alone
 from isopter.erf.maps.measured import Sums
 from isopter.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Processes:
+class Processes(alone.Processes):
     """This process's number and how many there are."""
-
-    rank: int = 0
-    count: int = 1
 
     def together(self, sums: Mapping[str, Sums], failure: Exception | None = None) -> dict[str, Sums]:
         """The sums of all processes. If one of them failed all raise, so that none waits for it."""

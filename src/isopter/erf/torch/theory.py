@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -11,19 +11,17 @@ from isopter.analysis import Analysis
 from isopter.capture.torch.capture import capture
 from isopter.capture.torch.inputs import example_inputs
 from isopter.erf.layers import Layer
+from isopter.erf.live import Theory
 from isopter.fields.field import Field
 
-Theory = Callable[[Layer, tuple[int, ...]], Field]
-"""The field of a layer for an input of this shape. Raises CaptureError where the model takes none of it."""
 
-
-def theory(model: nn.Module, layers: Sequence[Layer], training: bool) -> Theory:
+def theory(model: nn.Module, layers: Sequence[Layer], training: bool, axes: tuple[int, ...] | None = None) -> Theory:
     """Fields of these layers for inputs of any shape; each shape is analysed once."""
     calls = tuple(dict.fromkeys(layer.call for layer in layers))
 
     @functools.cache
     def analysis(shape: tuple[int, ...]) -> Analysis:
-        return Analysis(capture(model, example_inputs(model, shape, None), training=training, upto=calls))
+        return Analysis(capture(model, example_inputs(model, shape, None), training=training, upto=calls), axes)
 
     def field(layer: Layer, shape: tuple[int, ...]) -> Field:
         found = analysis(shape)

@@ -17,7 +17,7 @@ from isopter.erf.layers import chosen
 from isopter.erf.measure import effective
 from isopter.erf.result import Effective
 from isopter.errors import DeadUnits, UsageError
-from isopter.fields.plan import space_axes
+from isopter.fields.space import space_axes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

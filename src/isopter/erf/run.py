@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from isopter.erf.canvas import bytes_kept, whole
-from isopter.erf.data.samples import Samples
+from isopter.erf.asks import NotSeparable
+from isopter.erf.canvas import bytes_kept, image
+from isopter.erf.data.sources import Samples, drawn
+from isopter.erf.frame import Frame
+from isopter.erf.groups import Gradients, Statistic, gradients, maps, same
+from isopter.erf.live import Live
 from isopter.erf.maps.measured import Sums
-from isopter.erf.torch.asks import NotSeparable
-from isopter.erf.torch.groups import Statistic, gradients, maps, same
-from isopter.erf.torch.live import Live
-from isopter.erf.torch.plan import Course
-from isopter.erf.torch.processes import Processes
-from isopter.erf.torch.trial import drawn
+from isopter.erf.plan import Course
+from isopter.erf.processes import Processes
 from isopter.errors import IsopterError
 
 FIRST_LOOK = 8
@@ -32,12 +30,12 @@ a sample alone and 2.2 ms of 16, layer3 (218 x 218) 94 ms alone and 128 ms of 16
 
 @dataclass
 class Run:
-    """A measurement under way. `lead` is the input's size before its space axes."""
+    """A measurement under way. `frame`: how the input lies."""
 
     live: Live
     groups: Sequence[tuple[Course, ...]]
     data: Samples | None
-    lead: tuple[int, ...]
+    frame: Frame
     statistic: Statistic
     count: int
     processes: Processes
@@ -70,11 +68,11 @@ class Run:
                 break
         return total
 
-    def _stream(self) -> Iterator[tuple[int, Tensor | None]]:
+    def _stream(self) -> Iterator[tuple[int, Any]]:
         mine = range(self.processes.rank, self.count, self.processes.count)
         return ((number, None) for number in mine) if self.data is None else iter(self.data.take(mine))
 
-    def _add(self, chunk: Mapping[int, Tensor | None], rows: list[int]) -> None:
+    def _add(self, chunk: Mapping[int, Any], rows: list[int]) -> None:
         """One chunk of samples through every group, each in batches of as many rows as it takes."""
         for k, group in enumerate(self.groups):
             left = self._first(k, chunk, rows)
@@ -82,15 +80,15 @@ class Run:
                 numbers, left = left[: rows[k]], left[rows[k] :]
                 self._keep(group, numbers, self._gradients(group, chunk, numbers))
 
-    def _first(self, k: int, chunk: Mapping[int, Tensor | None], rows: list[int]) -> list[int]:
+    def _first(self, k: int, chunk: Mapping[int, Any], rows: list[int]) -> list[int]:
         """What is left of a chunk when it is known how many rows the group takes: one sample alone is held against the last of a batch.
 
         Where the canvas was tried on sample 0 that is the one, and no pass is made twice.
         """
         group, left = self.groups[k], list(chunk)
         known = [course.first for course in group if course.first is not None]
-        alone = known if len(known) == len(group) and 0 in chunk else None
-        several = rows[k] > 1 and len(left) > 1 and k not in self.apart
+        alone: Gradients | None = known if len(known) == len(group) and 0 in chunk else None
+        several = rows[k] > 1 and len(left) > 1 and k not in self.apart and not self.live.separable
         if alone is None and not several:
             return left
         number = left[min(rows[k], len(left)) - 1] if alone is None else 0
@@ -106,7 +104,7 @@ class Run:
                 together = self._gradients(group, chunk, numbers)
             except NotSeparable:
                 together = None
-            if together is not None and same(together, alone):
+            if together is not None and same(together, alone, self.live.precision):
                 self.apart.add(k)
                 self._keep(group, numbers, together)
                 return left[len(numbers) - 1 :]
@@ -114,20 +112,20 @@ class Run:
         self._keep(group, [number], alone)
         return left
 
-    def _gradients(self, group: Sequence[Course], chunk: Mapping[int, Tensor | None], numbers: Sequence[int]) -> list[Tensor]:
+    def _gradients(self, group: Sequence[Course], chunk: Mapping[int, Any], numbers: Sequence[int]) -> Gradients:
         return gradients(self.live, group, {number: self._input(group[0], number, chunk[number]) for number in numbers})
 
-    def _keep(self, group: Sequence[Course], numbers: Sequence[int], found: Sequence[Tensor]) -> None:
-        for name, made in maps(group, found, numbers, self.live.seed, self.statistic).items():
+    def _keep(self, group: Sequence[Course], numbers: Sequence[int], found: Gradients) -> None:
+        for name, made in maps(group, found, numbers, self.live.seed, self.statistic, self.frame).items():
             for number, values in made.items():
                 self.sums[name].add(number, values)
 
-    def _input(self, course: Course, number: int, sample: Tensor | None) -> Tensor:
+    def _input(self, course: Course, number: int, sample: Any) -> Any:
         """The sample on the canvas of the course: a part of it, or noise of that size."""
         place = course.at(number, self.live.seed)
         if sample is None:
-            return drawn(self.live.seed, number, (*self.lead, *place.size))
-        return sample[replace(whole(course.layer.field, place.unit), box=place.canvas).index]
+            return drawn(self.live.seed, number, self.frame, place.size)
+        return sample[self.frame.index(place.canvas, image(course.layer.field))]
 
     def _rows(self, group: Sequence[Course]) -> int:
         """Samples per forward pass."""
@@ -135,9 +133,8 @@ class Run:
             return 1  # dropout and batch statistics belong to one sample, and so does a unit that is drawn
         if self.batch is not None:
             return self.batch
-        room = CACHE
-        if self.live.device.type == "cuda":
-            room = SHARE_OF_MEMORY * torch.cuda.mem_get_info(self.live.device)[0]
+        free = self.live.free()
+        room = CACHE if free is None else SHARE_OF_MEMORY * free
         kept = max(bytes_kept(course.layer.field, course.place.size) for course in group)
         return int(max(1, min(MOST_ROWS, room // kept)))
 

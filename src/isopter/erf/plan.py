@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from isopter.erf import canvas
+from isopter.erf.asks import generator
 from isopter.erf.canvas import Place, Slack
+from isopter.erf.frame import Frame
 from isopter.erf.layers import Layer
-from isopter.erf.torch.asks import generator
-from isopter.erf.torch.live import Live
-from isopter.erf.torch.theory import Theory
-from isopter.erf.torch.trial import Trial, tried
+from isopter.erf.live import Live, Theory
+from isopter.erf.trial import Trial, tried
 from isopter.errors import CaptureError, GraphError
 
 LARGEST = 4e9
@@ -36,7 +36,7 @@ class Course:
     slack: Slack | None = None
     beyond: bool = False
     notes: tuple[str, ...] = ()
-    first: Tensor | None = None
+    first: npt.NDArray[np.floating] | None = None
 
     def at(self, number: int, seed: int) -> Place:
         """Where sample `number` is measured."""
@@ -51,11 +51,11 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Planner:
-    """What all layers of a measurement share. `lead`: the input's axes before space; `noise`: the input is noise, not data;
-    `theory`: the fields for an input of another size."""
+    """What all layers of a measurement share. `frame`: how the input lies; `noise`: it is noise, not data; `theory`: the fields for an
+    input of another size."""
 
     live: Live
-    lead: tuple[int, ...]
+    frame: Frame
     unit: object
     noise: bool
     crop: bool
@@ -93,7 +93,7 @@ class Planner:
             size = " x ".join(map(str, place.size))
             return Trial(f"all of the field is an input of {size}, which takes about {kept / 1e9:.0f} GB (give that input_size to insist)")
         moved = self._moved(layer, place)
-        return Trial(moved) if moved else tried(self.live, layer, place, self.lead, noise=self.noise, draws=3 if moved is None else 1)
+        return Trial(moved) if moved else tried(self.live, layer, place, self.frame, noise=self.noise, draws=3 if moved is None else 1)
 
     def _moved(self, layer: Layer, place: Place) -> str | None:
         """What the theory of the canvas's size has to say, see `canvas.moved`; None where there is none.
@@ -102,9 +102,10 @@ class Planner:
         not notice those before its fields are worked out.
         """
         try:
-            return canvas.moved(self.theory(layer, (*self.lead, *place.size)), layer.field, place)
+            return canvas.moved(self.theory(layer, self.frame.sized(place.size)), layer.field, place)
         except (CaptureError, GraphError, LookupError, ArithmeticError):
             return None
 
     def _most(self) -> float:
-        return 0.5 * torch.cuda.mem_get_info(self.live.device)[0] if self.live.device.type == "cuda" else LARGEST
+        free = self.live.free()
+        return LARGEST if free is None else 0.5 * free
