@@ -78,8 +78,10 @@ def is_tensorflow(model: Any) -> bool:
         return _is_saved_model(model)
     if "tensorflow" not in sys.modules:
         return False
-    types = ("tensorflow.types.experimental", "PolymorphicFunction"), ("tensorflow.types.experimental", "ConcreteFunction")
-    return _is(model, "tensorflow", "Module") or any(_is(model, *t) for t in types) or hasattr(model, "signatures")
+    types = ("PolymorphicFunction", "ConcreteFunction")
+    if _is(model, "tensorflow", "Module") or any(_is(model, "tensorflow", "types", "experimental", name) for name in types):
+        return True
+    return hasattr(model, "signatures") and type(model).__module__.startswith("tensorflow.")
 
 
 def _is_saved_model(path: str | Path) -> bool:

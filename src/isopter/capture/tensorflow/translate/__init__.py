@@ -1,0 +1,89 @@
+"""From TensorFlow's ops to neutral ones: one function per family, registered by type. An unknown op is never guessed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from isopter.capture.static.builder import Builder
+from isopter.capture.static.values import Data, Value
+from isopter.capture.tensorflow.node import Node, Unknown
+from isopter.graph import Shape
+
+Translated = list[Value] | Value | int
+Translator = Callable[[Builder, Node], Translated]
+"""Emits ops for an op and returns the value of each of its outputs (one value: the same for all)."""
+
+_TABLE: dict[str, Translator] = {}
+
+
+def tf_op(names: str) -> Callable[[Translator], Translator]:
+    """Register a translator for ops of these types (separated by spaces)."""
+
+    def register(function: Translator) -> Translator:
+        for name in names.split():
+            assert name not in _TABLE, f"{name} has a translator already"
+            _TABLE[name] = function
+        return function
+
+    return register
+
+
+def known() -> tuple[str, ...]:
+    """The types of all ops with a translator, in alphabetical order."""
+    _load()
+    return tuple(sorted(_TABLE))
+
+
+def function_of(op: str) -> Translator:
+    """The translator of a type of op."""
+    _load()
+    return _TABLE[op]
+
+
+FORGETS = frozenset(
+    "Split SplitV Slice StridedSlice ConcatV2 Concat Unpack TensorScatterUpdate ScatterNd Select SelectV2 ClipByValue ZerosLike OnesLike "
+    "MatrixBandPart FakeParam IdentityN FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 CropAndResize DynamicStitch".split()
+)
+"""Ops that rightly drop data: what they overwrite, or leave out."""
+
+
+def translate(rec: Builder, node: Node) -> list[Value]:
+    """The values of the op's outputs, all of whose shapes are known."""
+    _load()
+    function = _TABLE.get(node.op)
+    if function is None:
+        return opaque(rec, node)
+    before = len(rec.ops)
+    try:
+        result = function(rec, node)
+    except Unknown as error:
+        return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
+    if not isinstance(result, list):
+        value: Value = Data(result) if isinstance(result, int) else result
+        result = [value] * len(node.outs)
+    return opaque(rec, node) if _overlooked(rec, node, before, result) else result
+
+
+def _overlooked(rec: Builder, node: Node, before: int, values: list[Value]) -> bool:
+    """Whether a translator left a data input unread (a norm whose scale is computed from the input), or made another shape."""
+    if any(isinstance(v, Data) and o is not None and rec.shape(v.op) != o for v, o in zip(values, node.outs, strict=False)):
+        return True
+    if len(values) < len(node.outs) or node.op in FORGETS:
+        return len(values) < len(node.outs)
+    used = {i for op in rec.ops[before:] for i in op.inputs} | {v.op for v in values if isinstance(v, Data)}
+    return any(op not in used for op in node.all_data())
+
+
+def opaque(rec: Builder, node: Node, why: str = "") -> list[Value]:
+    """No rule: each output may read all of each input. Declared, and listed in the result."""
+    shapes: list[Shape] = [o if o is not None else () for o in node.outs]
+    return [Data(op) for op in rec.opaque(shapes, node.all_data(), f"tf.{node.op}", why)]
+
+
+@functools.cache
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
