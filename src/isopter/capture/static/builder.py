@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from isopter.capture.static.activations import Chain
 from isopter.errors import CaptureError
 from isopter.graph import Graph, Issue, Op, Shape, check
 
@@ -25,6 +26,7 @@ class Builder:
         self.ops: list[Op] = []
         self.labels: list[str] = []
         self.issues: Counter[tuple[str, str]] = Counter()
+        self.chains: dict[int, Chain] = {}
         self.module = ""
         self.label = ""
 
@@ -74,7 +76,7 @@ def finish(builder: Builder, inputs: Mapping[str, int], made: Mapping[str, tuple
         if op in new and names[op] not in layers and builder.ops[op].kind != "input":
             layers[names[op]] = new[op]
             calls[names[op]] = (value, 0)
-    for path, index in _modules(ops, {new[op] for op in outputs.values()}).items():
+    for path, index in modules_of(ops, {new[op] for op in outputs.values()}).items():
         layers.setdefault(path, index)
     for name, op in outputs.items():
         layers.setdefault(name, new[op])
@@ -117,7 +119,7 @@ def _names(builder: Builder, kept: list[int], inputs: Mapping[str, int], final_o
     return names
 
 
-def _modules(ops: Sequence[Op], outputs: set[int]) -> dict[str, int]:
+def modules_of(ops: Sequence[Op], outputs: set[int]) -> dict[str, int]:
     """Modules by path, with the one op whose result leaves them; those that several leave are left out."""
     leaving: dict[str, set[int]] = {}
 

@@ -1,0 +1,80 @@
+"""One equation of a jaxpr as a translator sees it, and the tape on which translators write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isopter.capture.static.builder import Builder
+from isopter.capture.static.values import Const, Data, Value
+from isopter.graph import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of an op as a function: it maps each position of op `root` by the functions `trail`, or, with `axes`, is such a map
+    reduced over these axes of the root and mapped on.
+
+    `dims` (with `axes`): for each axis of the op, the axis of the root it runs along; None for a new one. `of`: the op that was reduced.
+    """
+
+    root: int
+    trail: tuple[str, ...] = ()
+    axes: tuple[int, ...] | None = None
+    dims: tuple[int | None, ...] = ()
+    of: int = -1
+
+
+class Tape(Builder):
+    """Ops so far, and what patterns (a softmax, a norm) need to know of them.
+
+    `values`: the data of ops of which entries are known. `shifted`: data from which weights were subtracted, without an op.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[int, Data] = {}
+        self.facts: dict[int, Fact] = {}
+        self.shifted: set[Data] = set()
+
+    def value_of(self, op: int) -> Data:
+        """The data of an op, with the entries that are known of it."""
+        return self.values.get(op) or Data(op)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """`inputs` and their `shapes`, the shapes of the results (`outs`), and the parameters of primitive `op`."""
+
+    op: str
+    params: Mapping[str, Any]
+    inputs: tuple[Value, ...]
+    shapes: tuple[Shape, ...]
+    outs: tuple[Shape, ...]
+    eqn: Any
+
+    @property
+    def out(self) -> Shape:
+        """Shape of the first result."""
+        return self.outs[0]
+
+    def data(self, position: int) -> int | None:
+        """The op of an input, or None where it is no data."""
+        value = self.inputs[position]
+        return value.op if isinstance(value, Data) else None
+
+    def const(self, position: int) -> np.ndarray | None:
+        """The numbers of a constant input, else None."""
+        value = self.inputs[position]
+        return value.load() if isinstance(value, Const) else None
+
+    def all_data(self) -> list[int]:
+        """The ops of all data inputs, in order, each once."""
+        return list(dict.fromkeys(v.op for v in self.inputs if isinstance(v, Data)))
+
+
+class Unknown(Exception):
+    """A translator needs numbers that only a run would give; the message says which."""

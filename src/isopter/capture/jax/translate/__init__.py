@@ -1,0 +1,76 @@
+"""From equations to neutral ops: one function per family, registered by primitive. An unknown primitive is never guessed."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from isopter.capture.jax.node import Node, Tape, Unknown
+from isopter.capture.static.values import Data, Value
+
+Translated = list[Value] | Value | int
+Translator = Callable[[Tape, Node], Translated]
+"""Emits ops for an equation and returns the value of each of its results (one value: the same for all)."""
+
+_TABLE: dict[str, Translator] = {}
+
+
+def primitive(names: str) -> Callable[[Translator], Translator]:
+    """Register a translator for these primitives (separated by spaces)."""
+
+    def register(function: Translator) -> Translator:
+        for name in names.split():
+            assert name not in _TABLE, f"{name} has a translator already"
+            _TABLE[name] = function
+        return function
+
+    return register
+
+
+def known() -> tuple[str, ...]:
+    """Every primitive with a translator, in alphabetical order."""
+    _load()
+    return tuple(sorted(_TABLE))
+
+
+def translate(rec: Tape, node: Node) -> list[Value]:
+    """The values of an equation's results."""
+    _load()
+    function = _TABLE.get(node.op)
+    if function is None:
+        return opaque(rec, node)
+    before = len(rec.ops)
+    try:
+        result = function(rec, node)
+    except Unknown as error:
+        return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
+    if not isinstance(result, list):
+        value: Value = Data(result) if isinstance(result, int) else result
+        result = [value] * len(node.outs)
+    if any(isinstance(v, Data) and rec.ops[v.op].shape != o for v, o in zip(result, node.outs, strict=False)):
+        return opaque(rec, node)
+    for value in result:
+        if isinstance(value, Data) and value.op >= before and (value.fixed is not None or value.faint is not None):
+            rec.values[value.op] = value
+    return result
+
+
+def opaque(rec: Tape, node: Node, why: str = "") -> list[Value]:
+    """No rule: each result may read all of each operand. Declared, and listed in the analysis."""
+    return [Data(op) for op in rec.opaque(node.outs, node.all_data(), node.op, why)]
+
+
+def source_op(node: Node, position: int = 0) -> int:
+    """The op of an operand that must be data; else the translator gives up, and the equation is bounded."""
+    op = node.data(position)
+    if op is None:
+        raise Unknown("an operand")
+    return op
+
+
+@functools.cache
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
