@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isopter.analysis import Analysis
 from isopter.fields.space import space_axes
 
 Box = tuple[tuple[int, int], ...]
@@ -31,6 +32,12 @@ class Frame:
     def of(cls, shape: Sequence[int]) -> Frame:
         """That of a shape of which nothing more is known: batch, channels, space."""
         return cls(tuple(shape), space_axes(tuple(shape)))
+
+    @classmethod
+    def of_input(cls, analysis: Analysis) -> Frame:
+        """That of the first input that the model's output depends on."""
+        plan = analysis._walk(analysis.origin).plan
+        return cls(plan.graph.ops[plan.origin].shape, plan.axes)
 
     @property
     def others(self) -> tuple[int, ...]:

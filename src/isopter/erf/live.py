@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isopter.analysis import Analysis
-from isopter.capture.dispatch import framework
+from isopter.capture.dispatch import framework, is_torch
 from isopter.erf.asks import Ask, Target
 from isopter.erf.layers import Layer
 from isopter.erf.processes import Processes
@@ -86,12 +86,17 @@ class Measures(Protocol):
         ...
 
 
+def can_be_measured(model: object) -> bool:
+    """Whether `model` is one that runs and gives gradients; a program of torch.export is none, and a layer text is none."""
+    name = framework(model)
+    return name in FRAMEWORKS and (name != "torch" or is_torch(model))
+
+
 def measures(model: Any) -> Measures:
     """The package that measures this model. Raises UsageError for what cannot be run."""
-    name = framework(model)
-    if name not in FRAMEWORKS:
+    if not can_be_measured(model):
         raise UsageError(f"effective runs the model itself, and a {type(model).__name__} cannot be run. Expected {RUNS}.")
-    return cast(Measures, importlib.import_module(f"isopter.erf.{name}"))
+    return cast(Measures, importlib.import_module(f"isopter.erf.{framework(model)}"))
 
 
 RUNS = "a torch.nn.Module"

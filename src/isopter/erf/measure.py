@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from isopter.capture.dispatch import check_size, is_torch
+from isopter.capture.dispatch import check_size, framework
 from isopter.entry import analyze
 from isopter.erf import canvas
 from isopter.erf.asks import Target
@@ -81,13 +81,12 @@ def effective(
     """
     size = _check(input_size, samples, until, target, statistic, batch, unit)
     package = measures(model)
-    if is_torch(model):
+    if framework(model) == "torch":
         from isopter.erf.torch.ready import uncompiled
 
         model, layers = uncompiled(model, layers)
     analysis = analyze(model, size, axes=axes, training=training)
-    plan = analysis._walk(analysis.origin).plan
-    frame = Frame(plan.graph.ops[plan.origin].shape, plan.axes)
+    frame = Frame.of_input(analysis)
     _one_sample(frame)
     wanted = chosen(analysis, layers)
     feed = None if data is None else numbered(data, frame, seed=seed, count=samples, transform=transform)

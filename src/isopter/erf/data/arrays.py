@@ -45,9 +45,14 @@ def is_iterable_dataset(item: object) -> bool:
     return _is(item, "torch.utils.data", "IterableDataset")
 
 
+def is_loader(item: object) -> bool:
+    """Whether it is a torch DataLoader."""
+    return _is(item, "torch.utils.data", "DataLoader")
+
+
 def is_shared_out(item: object) -> bool:
     """Whether it is a torch DataLoader that gives this process a part of the data only."""
-    if not _is(item, "torch.utils.data", "DataLoader"):
+    if not is_loader(item):
         return False
     sampler: Any = item.sampler  # type: ignore[attr-defined]
     return _is(sampler, "torch.utils.data", "DistributedSampler") and bool(sampler.num_replicas > 1)

@@ -27,17 +27,23 @@ def seeded(seed: int, *place: int) -> Iterator[None]:
     draws go on as if nothing had been read.
     """
     words = [int(word) for word in generator(seed, *place, 1).integers(0, 2**32, 3)]
+    with undrawn():
+        if (draws := torch_draws()) is not None:
+            draws[2](words[0])
+        random.seed(words[1])
+        np.random.seed(words[2])
+        yield
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """The states of the global generators are put back, whatever was drawn from them."""
     python, numbers, draws = random.getstate(), np.random.get_state(), torch_draws()
-    if draws is not None:
-        get, put_back, seed_it = draws
-        kept = get()
-        seed_it(words[0])
-    random.seed(words[1])
-    np.random.seed(words[2])
+    kept = None if draws is None else draws[0]()
     try:
         yield
     finally:
         if draws is not None:
-            put_back(kept)
+            draws[1](kept)
         random.setstate(python)
         np.random.set_state(numbers)

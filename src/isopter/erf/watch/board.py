@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from isopter.erf.data.chance import undrawn
 from isopter.erf.maps.measured import Measured
 from isopter.erf.watch.row import Row
 from isopter.errors import MissingExtra, UsageError
@@ -57,9 +58,10 @@ class Board:
         if self.writer is not None:
             return self.writer
         if self._own is None:
-            from torch.utils.tensorboard import SummaryWriter
+            with undrawn():  # TensorBoard imports TensorFlow where that is installed, and TensorFlow draws
+                from torch.utils.tensorboard import SummaryWriter
 
-            self._own = SummaryWriter(log_dir=str(self.folder))
+                self._own = SummaryWriter(log_dir=str(self.folder))
         own: Writer = self._own
         return own
 
@@ -96,7 +98,8 @@ def picture(field: Measured) -> npt.NDArray[np.uint8]:
 
 def _need(package: str, extra: str, purpose: str) -> None:
     try:
-        importlib.import_module(package)
+        with undrawn():
+            importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise

@@ -9,18 +9,18 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from isopter.capture.dispatch import check_size, is_torch
+from isopter.capture.dispatch import check_size, framework
 from isopter.entry import analyze
+from isopter.erf.data.arrays import Array, is_loader
+from isopter.erf.data.numbered import numbered
+from isopter.erf.frame import Frame
 from isopter.erf.layers import chosen
+from isopter.erf.live import RUNS, can_be_measured
 from isopter.erf.measure import effective
 from isopter.erf.result import Effective
 from isopter.errors import DeadUnits, UsageError
-from isopter.fields.space import space_axes
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 OPTIONS = tuple(
     p.name for p in inspect.signature(effective).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in ("data", "samples")
@@ -30,19 +30,16 @@ OPTIONS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """Arguments of `effective`: `data` are the samples themselves, None for noise; the seed is the same every time."""
+    """Arguments of `effective`: `data` are the samples themselves, None for noise; the seed is the same every time. `axes`: how many space
+    axes the input has."""
 
-    model: nn.Module
+    model: Any
     layers: tuple[str, ...]
     size: tuple[int, ...]
+    axes: int
     samples: int
-    data: Sequence[Tensor] | None
+    data: Sequence[Array] | None
     options: Mapping[str, Any]
-
-    @property
-    def axes(self) -> int:
-        """How many space axes the input has."""
-        return len(space_axes(self.size))
 
     def measure(self) -> Effective:
         """The fields as they are now. Raises what `effective` raises."""
@@ -62,22 +59,26 @@ def recipe(model: Any, layers: Any, size: Sequence[int] | None, data: Any, sampl
     unknown = [name for name in options if name not in OPTIONS]
     if unknown:
         raise UsageError(f"Watch has no option {unknown[0]!r}. Beside its own it takes those of effective: {', '.join(OPTIONS)}.")
-    if not is_torch(model):
-        raise UsageError(f"Watch follows a model in training, and a {type(model).__name__} is none. Expected a torch.nn.Module.")
+    if not can_be_measured(model):
+        raise UsageError(f"Watch follows a model in training, and a {type(model).__name__} is none. Expected {RUNS}.")
     shape = check_size(size)
     if shape is None:
         raise UsageError("Give input_size, the shape of the model's input, such as (1, 3, 224, 224).")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
         raise UsageError(f"samples={samples!r} must be a whole number of 2 or more: one sample tells nothing about its own error.")
     bare = unwrapped(model)
-    names = tuple(layer.name for layer in chosen(analyze(bare, shape, training=options.get("training", False)), layers))
+    analysis = analyze(bare, shape, axes=options.get("axes"), training=options.get("training", False))
+    frame = Frame.of_input(analysis)
+    names = tuple(layer.name for layer in chosen(analysis, layers))
     rest = {name: value for name, value in options.items() if name != "transform"}
-    kept = _read(data, shape, samples, options)
-    return Recipe(bare, names, shape, samples if kept is None else len(kept), kept, rest)
+    kept = _read(data, frame, samples, options)
+    return Recipe(bare, names, shape, len(frame.axes), samples if kept is None else len(kept), kept, rest)
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: Any) -> Any:
     """The model inside of what spreads it over devices or compiles it: the same weights."""
+    if framework(model) != "torch":
+        return model
     from torch import nn
 
     compiled = sys.modules.get("torch._dynamo")
@@ -90,22 +91,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def _read(data: Any, shape: tuple[int, ...], samples: int, options: Mapping[str, Any]) -> list[Tensor] | None:
+def _read(data: Any, frame: Frame, samples: int, options: Mapping[str, Any]) -> list[Array] | None:
     """The samples, read once and kept: later the training loop has the loader for itself."""
     transform, seed = options.get("transform"), options.get("seed", 0)
     if data is None and transform is None:
         return None
-    from torch.utils.data import DataLoader
-
-    from isopter.erf.data.samples import samples as numbered
-
     generators = []
-    if isinstance(data, DataLoader):
+    if is_loader(data):
         generators = [g for g in (data.generator, getattr(data.sampler, "generator", None)) if g is not None]
         data = copy.copy(data)  # workers that stay alive stay with the copy
     states = [generator.get_state() for generator in generators]
     try:
-        feed = numbered(data, shape, seed=seed, count=samples, transform=transform)
+        feed = numbered(data, frame, seed=seed, count=samples, transform=transform)
         kept = [sample for _, sample in feed.take(range(samples))]
     finally:
         for generator, state in zip(generators, states, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +14,7 @@ from isopter.erf.maps.measured import Measured
 from isopter.erf.watch.board import board
 from isopter.erf.watch.log import Log
 from isopter.erf.watch.ranks import from_first, pending, rank
-from isopter.erf.watch.recipe import recipe
+from isopter.erf.watch.recipe import recipe, unwrapped
 from isopter.erf.watch.row import Row
 from isopter.errors import UsageError
 
@@ -107,17 +108,30 @@ class Watch:
 
         return plot(self.history, ax)
 
+    @property
+    def at(self) -> int:
+        """How many steps are done."""
+        return self._at
+
+    def due(self, step: int) -> bool:
+        """Whether ``self.step(step)`` would measure."""
+        return self._measured is None or self._at // self.every != step // self.every
+
     # ---- training ------------------------------------------------------------------------------------------------------
 
-    def step(self, step: int | None = None) -> None:
+    def step(self, step: int | None = None, *, model: Any = None) -> None:
         """Say that a training step is done; measures whenever a multiple of `every` is reached or passed.
 
         `step`: how many are done; default one more than before. A number that was measured just now is not measured again; one that is
-        lower than before (training went back to a checkpoint) goes on from there, and new rows take the place of old ones.
+        lower than before (training went back to a checkpoint) goes on from there, and new rows take the place of old ones. `model`: the
+        model as it is now, where training makes a new one instead of changing it, as with JAX.
         """
+        if model is not None:
+            self._recipe = replace(self._recipe, model=unwrapped(model))
         self._open()
-        before, self._at = self._at, self._at + 1 if step is None else _whole(step, "step", 0)
-        if self._measured is None or self._at // self.every != before // self.every:
+        now = self._at + 1 if step is None else _whole(step, "step", 0)
+        due, self._at = self.due(now), now
+        if due:
             self._measure()
 
     def close(self) -> None:
@@ -148,6 +162,15 @@ class Watch:
     def huggingface(self) -> Any:
         """This watch as a ``transformers.TrainerCallback``; steps are the trainer's `global_step`. Raises MissingExtra without it."""
         from isopter.erf.watch.huggingface import callback
+
+        return callback(self)
+
+    def keras(self) -> Any:
+        """This watch as a ``keras.callbacks.Callback`` for `fit`; steps are batches, counted on from epoch to epoch.
+
+        Raises MissingExtra where Keras is not installed.
+        """
+        from isopter.erf.watch.keras import callback
 
         return callback(self)
 
