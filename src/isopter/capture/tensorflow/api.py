@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from tensorflow.python.eager import context, execute  # type: ignore[import-untyped]
-from tensorflow.python.framework import function_def_to_graph, op_def_registry  # type: ignore[import-untyped]
+from tensorflow.python.framework import function_def_to_graph, kernels, op_def_registry  # type: ignore[import-untyped]
 from tensorflow.python.util import nest  # type: ignore[import-untyped]
 
 import tensorflow as tf  # type: ignore[import-untyped]
@@ -40,6 +40,11 @@ def paths_of(structure: Any) -> list[str]:
 def known_op(kind: str) -> bool:
     """Whether TensorFlow, as it is installed and loaded, has an op of this type."""
     return op_def_registry.get(kind) is not None
+
+
+def kernels_of(kind: str) -> list[Any]:
+    """The kernels that are registered for a type of op."""
+    return list(kernels.get_registered_kernels_for_op(kind).kernel)
 
 
 def run_op(op: Any, arrays: Sequence[Any]) -> list[np.ndarray]:
