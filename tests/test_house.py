@@ -26,7 +26,7 @@ KNOWS: dict[str, set[str]] = {
     "onnx": {"onnx", "onnxruntime"},
     "tensorflow": {"tensorflow"},
     "jax": {"jax", "flax", "equinox"},
-    "keras": {"keras", "tensorflow", "jax"},
+    "keras": {"keras", "tensorflow", "jax", "torch"},
 }
 """Frameworks that the folders of captures and of measuring know; others know torch."""
 

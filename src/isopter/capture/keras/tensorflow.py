@@ -1,0 +1,72 @@
+"""Keras on TensorFlow: a call is traced to a concrete function, whose ops tell by their name scope in which layer call they were made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import tensorflow as tf  # type: ignore[import-untyped]
+from isopter.capture.keras.calls import followed
+from isopter.capture.keras.inputs import Arguments
+from isopter.capture.keras.names import named
+from isopter.capture.keras.outputs import output_names
+from isopter.capture.tensorflow.capture import function_graph
+from isopter.graph import Graph, Issue, Op
+
+TOKEN = re.compile(r"isopter_(\d+)[/.]")
+"""A scope of ours. TensorFlow numbers the scopes of repeated calls as well, but by its own rules."""
+
+MARK = "call:"
+"""Before the paths of layers while the graph is made: they may be called like an output."""
+
+
+def traced(model: Any, given: Arguments, training: bool) -> Graph:
+    """The graph of a call of `model`; its layers have the names of Keras."""
+    paths: list[str] = []
+    returned: list[tuple[str, Any]] = []
+    made: dict[str, list[Any]] = {}
+
+    def around(path: str, call: Callable[[], Any]) -> Any:
+        paths.append(path)
+        with tf.name_scope(f"isopter_{len(paths) - 1}/"):  # the slash: this scope, wherever it is entered
+            return call()
+
+    def run(*tensors: Any) -> list[Any]:
+        del paths[:]
+        args, kwargs = given.call(tensors)
+        with followed(model, around) as calls:
+            result = model(*args, training=training, **kwargs)
+        returned[:] = output_names(result)
+        made.update(calls.outputs)
+        return [tensor for _, tensor in returned] + [t for tensors in calls.outputs.values() for t in tensors]
+
+    specs = [tf.TensorSpec(s.shape, s.dtype) for s in given.tensors]
+    concrete = tf.function(run, autograph=False).get_concrete_function(*specs)
+
+    def path_of(name: str) -> str:
+        found = TOKEN.match(name)
+        return paths[int(found[1])] if found else ""
+
+    graph = function_graph(concrete, [s.name for s in given.tensors], lambda op: MARK + path_of(op.name))
+    return _finished(graph, [name for name, _ in returned], made, path_of)
+
+
+def _finished(graph: Graph, names: list[str], made: dict[str, list[Any]], path_of: Callable[[str], str]) -> Graph:
+    """The graph with the names of Keras. Its outputs are those of the model, and then what every call returned."""
+    count = len(names) + sum(map(len, made.values()))
+    found = [graph.layers.get("output" if count == 1 else f"output_{k}") for k in range(count)]
+    outputs = {name: op for name, op in zip(names, found, strict=False) if op is not None}
+    left = iter(found[len(names) :])
+    by_call = {path: [next(left) for _ in tensors] for path, tensors in made.items()}
+
+    def plain(op: Op) -> Op:
+        return replace(op, module=op.module.removeprefix(MARK))
+
+    def where(issue: Issue) -> Issue:
+        place, last = path_of(issue.where), re.split(r"[/.]", issue.where)[-1]
+        return replace(issue, where=(f"{place}.{last}" if place else last) if TOKEN.match(issue.where) else issue.where)
+
+    graph = replace(graph, ops=tuple(map(plain, graph.ops)))
+    return named(graph, by_call, outputs, tuple(map(where, graph.issues)))
