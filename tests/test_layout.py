@@ -71,6 +71,9 @@ def test_space_is_where_the_first_window_slides() -> None:
     assert Analysis(unbatched, None, "").__getitem__("c").size == (3, 3)
     swapped = Op("t", "transpose", (1, 3, 8, 9), (0,), {"perm": (0, 3, 1, 2)})
     assert Analysis(graph((1, 8, 9, 3), swapped, Op("c", "conv", (1, 5, 8, 9), (1,), window)), None, "")["c"].region((0, 0)).hi == (2, 2)
+    lone = Op("u", "reshape", (1, 1, 9, 3), (0,), {"pairs": ((0, 0), (2, 1), (3, 2))})
+    row = Op("c", "conv", (1, 1, 9, 5), (1,), {**window, "kernel": (1, 3), "pad": (0, 1), "layout": (0, 3, 1, 2)})
+    assert Analysis(graph((1, 9, 3), lone, row), None, "")["c"].size == (3,)
     one = {k: v[:1] for k, v in window.items()}
     squeezed = Op("s", "reshape", (1, 8, 9), (0,), {"pairs": ((0, 0), (1, 2), (2, 3))})
     assert len(Analysis(graph((1, 1, 8, 9), squeezed, Op("c", "conv", (1, 5, 9), (1,), one)), None, "")["c"].size) == 2  # the usual two

@@ -37,7 +37,7 @@ def _slid(graph: Graph, origin: int) -> tuple[int, ...]:
         if source is None:
             continue
         if op.kind in SLIDES:
-            return _axes(op, of[source]) if op.inputs[0] == source else ()
+            return _axes(op, graph.ops[source].shape, of[source]) if op.inputs[0] == source else ()
         of[index] = _followed(reads(graph, op)[op.inputs.index(source)], of[source])
     return ()
 
@@ -49,8 +49,11 @@ def _followed(relations: Sequence[Relation], of: dict[int, int]) -> dict[int, in
     return {out: of[into] for out, into in single if into in of}
 
 
-def _axes(op: Op, of: dict[int, int]) -> tuple[int, ...]:
-    layout: Shape = layout_of(op.params) or tuple(range(len(op.shape)))
+def _axes(op: Op, shape: Shape, of: dict[int, int]) -> tuple[int, ...]:
+    """The axes of the input along which an op slides, whose own input has this shape. New axes of length 1 are no matter: some frameworks
+    give sequences one for height."""
+    layout = layout_of(op.params) or tuple(range(len(op.shape)))
     count = len(op.params["steps"] if op.kind == "resample" else op.params["kernel"])
     slid = layout[len(layout) - count :]
-    return tuple(sorted(of[axis] for axis in slid)) if all(axis in of for axis in slid) else ()
+    known = all(axis in of or shape[axis] == 1 for axis in slid)
+    return tuple(sorted(of[axis] for axis in slid if axis in of)) if known else ()
