@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def graph_of(model: Any, size: Shape | None, inputs: Any, training: bool) -> tuple[Graph, str]:
     """The graph of a function or module of JAX, and a name for it."""
-    from isopter.capture.jax.models import traced
+    from isopter.capture.jax.trace import traced
 
     found = traced(model, size, inputs, training)
     return found.graph(), found.name

@@ -63,7 +63,7 @@ _WITH: dict[str, Function] = {
     "copy_p": lambda p, x: x,
 }
 
-_RANDOM = ("random_", "threefry", "rng_")
+_RANDOM = ("random_", "threefry", "rng_", "isopter_weight")
 """How primitives begin that draw numbers: weights, whatever they are drawn from."""
 
 

@@ -49,7 +49,8 @@ def pointwise(rec: Tape, node: Node) -> Translated:
             if short is not None:
                 return short
             params = _scaled(rec, node, name, other, isinstance(first, Data))
-            result = known.pointwise(rec, _named(rec, node, name, data, other), operands, node.out, params)
+            word = _named(rec, node, name, data, other)
+            result = known.pointwise(rec, word, [data] if word == "relu" else operands, node.out, params)
             return patterns.noted(rec, name, result, [data.op])
         found = patterns.recognised(rec, node, name)
         if found is not None:

@@ -1,0 +1,107 @@
+"""Listening to Flax linen: its modules say which of them is called, and weights need not be made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+
+from isopter.capture.jax.marks import _PATCHING, heard
+
+weight_p = Primitive("isopter_weight")
+"""Numbers of which the shape is known alone; params ``shape`` and ``dtype``."""
+
+weight_p.def_impl(lambda *, shape, dtype: jax.numpy.zeros(shape, dtype))
+weight_p.def_abstract_eval(lambda *, shape, dtype: jax.core.ShapedArray(shape, dtype))
+mlir.register_lowering(weight_p, mlir.lower_fun(lambda *, shape, dtype: jax.numpy.zeros(shape, dtype), multiple_results=False))
+batching.primitive_batchers[weight_p] = lambda xs, dims, **params: (weight_p.bind(*xs, **params), batching.not_mapped)
+
+
+def interception() -> Any:
+    """A context within which linen modules are heard; none where linen was not imported."""
+    linen = sys.modules.get("flax.linen")
+    return nullcontext() if linen is None else _listening(linen)
+
+
+@contextmanager
+def _listening(linen: Any) -> Iterator[None]:
+    def listen(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        path = ".".join(context.module.path)
+        if context.method_name != "__call__" or not path:
+            return call(*args, **kwargs)
+        return heard(lambda: call(*args, **kwargs), path)
+
+    with linen.override_named_call(False), linen.intercept_methods(listen):
+        yield
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Within, parameters and float variables of linen are made without drawing them: their shapes are all that matters."""
+    from flax.core.scope import Scope
+
+    shapes: dict[Any, Any] = {}
+    param, variable = Scope.param, Scope.variable
+
+    def shape_of(init: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        try:
+            key = (init, args, tuple(sorted(kwargs.items())))
+            hash(key)
+        except TypeError:
+            key = None
+        if key is not None and key in shapes:
+            return shapes[key]
+        with jax.ensure_compile_time_eval() if False else nullcontext():
+            found = jax.eval_shape(lambda: init(*args, **kwargs))
+        if key is not None:
+            shapes[key] = found
+        return found
+
+    def abstract(init: Any) -> Any:
+        def made(*args: Any, **kwargs: Any) -> Any:
+            if args and isinstance(args[0], jax.Array) and jax.dtypes.issubdtype(args[0].dtype, jax.dtypes.prng_key):
+                found = shape_of(_Keyed(init, args[0]), args[1:], kwargs)
+            else:
+                found = shape_of(init, args, kwargs)
+            if any(not jax.numpy.issubdtype(leaf.dtype, np.inexact) for leaf in jax.tree.leaves(found)):
+                return init(*args, **kwargs)
+            return jax.tree.map(lambda leaf: weight_p.bind(shape=tuple(leaf.shape), dtype=np.dtype(leaf.dtype)), found)
+
+        return made
+
+    def new_param(self: Any, name: str, init_fn: Any, *args: Any, **kwargs: Any) -> Any:
+        return param(self, name, abstract(init_fn), *args, **kwargs)
+
+    def new_variable(self: Any, col: str, name: str, init_fn: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return variable(self, col, name, init_fn and abstract(init_fn), *args, **kwargs)
+
+    with _PATCHING:
+        Scope.param, Scope.variable = new_param, new_variable
+        try:
+            yield
+        finally:
+            Scope.param, Scope.variable = param, variable
+
+
+class _Keyed:
+    """An initialiser with its key: equal to the same initialiser with another, as shapes do not depend on it."""
+
+    __slots__ = ("init", "key")
+
+    def __init__(self, init: Any, key: Any) -> None:
+        self.init, self.key = init, key
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.init(self.key, *args, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.init == other.init
+
+    def __hash__(self) -> int:
+        return hash(self.init)
