@@ -12,6 +12,11 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
+torch = pytest.importorskip("torch")
+
+from examples import models  # noqa: E402
+from torch import nn  # noqa: E402
+
 import isopter as ip  # noqa: E402
 
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
@@ -50,22 +55,46 @@ def test_networks_are_proved(name: str) -> None:
     assert found.checked > 1000 and found.missed == 0, found
 
 
+class Every(nn.Module):
+    """One convolution after another, strided, dilated, depthwise, with every activation that an exporter could take apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        names = "ReLU6 SiLU GELU Mish Hardswish Softplus PReLU ELU SELU Tanh Hardsigmoid Hardtanh Sigmoid LeakyReLU".split()
+        parts: list[nn.Module] = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8)]
+        for k, name in enumerate(names):
+            windows = {"kernel_size": (3, 5), "padding": (1, 2), "dilation": 1 + k % 2} if k < 4 else {"kernel_size": 1}
+            parts += [getattr(nn, name)(), nn.Conv2d(8, 8, **windows, groups=8 if k % 3 else 1)]
+        pools = [nn.AvgPool2d(2), nn.GELU("tanh"), nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(8, 8, 1), nn.MaxPool2d(2)]
+        self.parts = nn.Sequential(*parts, *pools)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.parts(x) * 0.5 / 3
+
+
 MODELS = {
+    "every": (1, 3, 48, 48),
     "resnet18": (1, 3, 96, 96), "resnet50": (1, 3, 96, 96), "resnet50_dilated": (1, 3, 96, 96), "resnet101": (1, 3, 64, 64),
     "se_resnet": (1, 3, 96, 96), "vgg16": (1, 3, 224, 224), "alexnet": (1, 3, 224, 224), "unet": (1, 3, 64, 64),
     "unet_bilinear": (1, 3, 64, 64), "highres3dnet": (1, 1, 24, 24, 24), "wavenet": (1, 1, 2000), "swin_block": (1, 3, 16, 16),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dynamo", [False, True], ids=["script", "dynamo"])
-@pytest.mark.parametrize("name", sorted(MODELS))
+FAST = {("every", False), ("every", True), ("resnet18", False), ("unet", True), ("swin_block", False), ("wavenet", False)}
+"""Name, and whether the newer exporter; the others take the time of drawing many weights, or of exporting."""
+
+EXPORTS = [
+    pytest.param(name, new, id=f"{name}-{'dynamo' if new else 'script'}", marks=() if (name, new) in FAST else pytest.mark.slow)
+    for name in MODELS
+    for new in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "dynamo"), EXPORTS)
 @pytest.mark.filterwarnings("ignore")
 def test_exports_of_torch_agree(name: str, dynamo: bool, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
     pytest.importorskip("onnxscript")
-    from examples import models
-
-    model = getattr(models, name)().eval()
+    model = (Every if name == "every" else getattr(models, name))().eval()
     path = tmp_path / "x.onnx"
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         torch.onnx.export(model, (torch.zeros(MODELS[name]),), path, dynamo=dynamo)
@@ -74,8 +103,25 @@ def test_exports_of_torch_agree(name: str, dynamo: bool, tmp_path: Path) -> None
     both = [n for n in live.layers if n in stored.layers and live[n].shape == stored[n].shape]
     assert len(both) > 3
     assert {n: field(live, n) for n in both} == {n: field(stored, n) for n in both}
+    for one in both[:: max(len(both) // 8, 1)]:
+        same_expected(live[one], stored[one])
     convs = [[field(a, o.name) for o in a.graph.ops if o.kind.startswith("conv")] for a in (live, stored)]
     assert convs[0][: len(convs[1])] == convs[1] and len(convs[1]) >= len(convs[0]) - 1  # a layer that no output needs is not exported
+
+
+def same_expected(live: Any, stored: Any) -> None:
+    """The expected fields are the same numbers, scale and all, under the same assumptions; or neither is known."""
+    try:
+        one = live.expected()
+    except ip.UsageError as error:
+        with pytest.raises(ip.UsageError, match=str(error).partition(" ")[0]):
+            stored.expected()
+        return
+    other = stored.expected()
+    assert one.applies == other.applies, (one, other)
+    if one.applies:
+        assert (one.origin, one.center, one.size, set(one.assumptions)) == (other.origin, other.center, other.size, set(other.assumptions))
+        np.testing.assert_allclose(other.map, one.map, rtol=1e-9, atol=1e-12 * one.map.max())
 
 
 def field(analysis: ip.Analysis, name: str) -> Any:

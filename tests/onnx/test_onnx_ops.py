@@ -40,7 +40,11 @@ FAMILIES = (
 ).split()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+SLOW = {"attention", "expand"}
+"""Families of more than a hundred models; "expand" holds those of attention, taken apart."""
+
+
+@pytest.mark.parametrize("family", [pytest.param(f, marks=pytest.mark.slow if f in SLOW else ()) for f in FAMILIES])
 def test_onnxruntime_misses_nothing(family: str) -> None:
     """A value that changes though the analysis says that it does not read the pixel would be a miss."""
     pytest.importorskip("onnxruntime")

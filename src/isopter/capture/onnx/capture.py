@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.onnx import translate
-from isopter.capture.onnx.file import NEWEST_TESTED, NODES, checked_model, opsets, read_model
+from isopter.capture.onnx.file import DEEPEST, NEWEST_TESTED, NODES, checked_model, expanded, opsets, read_model
 from isopter.capture.onnx.fold import folded
 from isopter.capture.onnx.infer import inferred, known_shape, sane, schema_of, tensor_type
 from isopter.capture.onnx.inputs import sized
@@ -27,8 +27,7 @@ from onnx import AttributeProto, FunctionProto, defs, helper
 Known = dict[str, tuple[Value, Any]]
 """Values by name, with their onnx types."""
 
-DEEPEST = 40
-"""Functions in functions, and branches in branches."""
+TOO_MANY = f"it has more than {NODES:,} nodes, once functions and branches are taken apart."
 
 RANDOM_LIKE = frozenset("EyeLike RandomNormalLike RandomUniformLike".split())
 """Ops of the shape of another tensor, whose values they do not read."""
@@ -73,6 +72,8 @@ class Capture:
     def run(self, size: Shape | None, inputs: Any) -> Graph:
         """Read the inputs, walk all nodes, and finish the graph."""
         graph = self.model.graph
+        if expanded(self.model) > NODES:
+            raise CaptureError(TOO_MANY)
         known = self.known
         names: dict[str, int] = {}
         for name, (shape, dtype) in sized(graph, size, inputs).items():
@@ -109,7 +110,7 @@ class Capture:
         for proto in nodes:
             self.seen += 1
             if self.seen > NODES:
-                raise CaptureError(f"it has more than {NODES:,} nodes, once functions and branches are taken apart.")
+                raise CaptureError(TOO_MANY)
             path, label = place_of(proto)
             label = f"{within}.{label}" if within else label
             self.rec.module, self.rec.label = module or path, label

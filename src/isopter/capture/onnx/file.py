@@ -19,6 +19,9 @@ OLDEST = 6
 BIGGEST = 2**31
 """Protocol buffers hold no more than 2 GiB; larger models keep their tensors in files beside."""
 
+DEEPEST = 40
+"""Functions in functions, and branches in branches."""
+
 NODES = 200_000
 """More nodes than this, with functions and branches taken apart, are a bomb."""
 
@@ -52,6 +55,26 @@ def checked_model(model: Any) -> Any:
     if opset < OLDEST and opset:
         raise CaptureError(f"it has opset {opset}, and isopter reads {OLDEST} and newer. Convert it with onnx.version_converter.")
     return model
+
+
+def expanded(model: Any) -> int:
+    """How many nodes there are once the model's own functions are taken apart, those inside branches not counted; each function is looked
+    at once. One that calls itself is counted as if it did not."""
+    bodies = {(f.domain, f.name, getattr(f, "overload", "")): f.node for f in model.functions}
+    found: dict[tuple[str, str, str], int] = {}
+
+    def count(nodes: Any, depth: int) -> int:
+        total = len(nodes)
+        for node in nodes:
+            key = (node.domain, node.op_type, getattr(node, "overload", ""))
+            if key in bodies:
+                if key not in found:
+                    found[key] = 0
+                    found[key] = count(bodies[key], depth + 1) if depth < DEEPEST else 0
+                total += found[key]
+        return total
+
+    return count(model.graph.node, 0) if bodies else len(model.graph.node)
 
 
 def opsets(imports: Iterable[Any]) -> dict[str, int]:

@@ -96,7 +96,8 @@ def _needed(builder: Builder, wanted: set[int]) -> list[int]:
 
 def _names(builder: Builder, kept: list[int], inputs: Mapping[str, int], final_of: Mapping[int, str]) -> dict[int, str]:
     ops = builder.ops
-    alone = {path for path, count in Counter(ops[i].module for i in kept if ops[i].kind != "input").items() if path and count == 1}
+    within = Counter(path for i in kept if ops[i].kind != "input" for path in _paths(ops[i].module))
+    alone = {path for path, count in within.items() if count == 1}
     given = {op: name for name, op in inputs.items()}
     names: dict[int, str] = {}
     used: set[str] = set()
@@ -117,6 +118,12 @@ def _names(builder: Builder, kept: list[int], inputs: Mapping[str, int], final_o
         used.add(label)
         names[index] = label
     return names
+
+
+def _paths(module: str) -> list[str]:
+    """A module, and all that it is in: of ``a.b.c`` also ``a.b`` and ``a``."""
+    parts = module.split(".") if module else []
+    return [".".join(parts[: k + 1]) for k in range(len(parts))]
 
 
 def modules_of(ops: Sequence[Op], outputs: set[int]) -> dict[str, int]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.values import Array, Const, Data, Value
+from isopter.capture.static.values import Array, Const, Data, Value, Weight
 from isopter.graph import Shape
 
 HIDES = -50.0
@@ -53,7 +53,7 @@ def entries(value: Value | None) -> Array | None:
 def pointwise(rec: Builder, source: str, operands: Sequence[Value], shape: Shape, params: Mapping[str, Any] | None = None) -> Data:
     """Emit a pointwise op of these operands, and follow the entries that constants among them settle."""
     fixed, faint = _fixed(source, operands), _faint(source, operands)
-    found: dict[str, Any] = dict(params or {})
+    found: dict[str, Any] = {**_numbers(source, operands, shape), **(params or {})}
     if fixed is not None:
         found["unread"] = ~np.isnan(fixed)
         if faint is not None:
@@ -63,6 +63,19 @@ def pointwise(rec: Builder, source: str, operands: Sequence[Value], shape: Shape
         faint = None
     inputs = list(dict.fromkeys(v.op for v in operands if isinstance(v, Data)))
     return Data(rec.emit("pointwise", shape, inputs, found, source), fixed, faint if faint is not None and faint.any() else None)
+
+
+def _numbers(source: str, operands: Sequence[Value], shape: Shape) -> dict[str, Any]:
+    """What constants among the operands tell: the squared factor of a product with one number, and their sizes together otherwise."""
+    constants = [v for v in operands if isinstance(v, Const | Weight) and v.shape is not None]
+    if source in ("mul", "div") and len(operands) == 2 and isinstance(operands[0], Data) | (source == "mul") and len(constants) == 1:
+        factor = entries(constants[0]) if math.prod(constants[0].shape or ()) == 1 else None
+        if factor is not None and np.isfinite(factor).all() and factor.all():
+            return {"slopes": (float(factor.reshape(-1)[0]) ** (2 if source == "mul" else -2),)}
+    shapes = [v.shape or () for v in constants]
+    fitting = [s for s in shapes if len(s) <= len(shape) and all(n in (1, m) for n, m in zip(reversed(s), reversed(shape), strict=False))]
+    together = np.broadcast_shapes(*fitting)
+    return {"constant": tuple(together)} if math.prod(together) > 1 else {}
 
 
 def _fixed(source: str, operands: Sequence[Value]) -> Array | None:

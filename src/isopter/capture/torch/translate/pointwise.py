@@ -29,6 +29,8 @@ def pointwise(rec: Tape, call: Call) -> Value:
     faint = rec.real(lambda: _faint(rec, call, fixed))
     out = shape_of(call)
     source = call.func._schema.name.removeprefix("aten::").removesuffix("_")
+    if source == "elu" and call.get("scale", 1) != 1:
+        source = "selu"
     params: dict[str, Any] = {} if fixed is None else {"unread": _unread(fixed)}
     if fixed is not None and faint is not None:
         params["faint"] = True
