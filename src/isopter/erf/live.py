@@ -31,7 +31,7 @@ from isopter.fields.field import Field
 Theory = Callable[[Layer, tuple[int, ...]], Field]
 """The field of a layer for an input of this shape. Raises CaptureError where the model takes none of it."""
 
-FRAMEWORKS = ("torch",)
+FRAMEWORKS = ("torch", "keras", "tensorflow")
 """Those that can be measured."""
 
 
