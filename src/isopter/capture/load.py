@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from isopter.capture.dispatch import READS, framework
+from isopter.capture.dispatch import READS, framework, is_tensorflow
 from isopter.capture.grammar import WORDS
 from isopter.capture.guard import user_code
 from isopter.capture.zoos import ZOOS, named_model, zoo_of
@@ -26,12 +26,14 @@ from isopter.errors import UsageError
 _MISSING = object()
 
 FORMS = (
-    "pkg.module:factory, file.py:Net, torchvision:NAME, timm:NAME, a program written by torch.export.save (x.pt2), an ONNX model (x.onnx), "
+    "pkg.module:factory, file.py:Net, torchvision:NAME, timm:NAME, keras:NAME, a program written by torch.export.save (x.pt2), "
+    "an ONNX model (x.onnx), a model saved by Keras (x.keras), the folder of a SavedModel, "
     'an analysis written by to_json (x.json), or a layer text such as "conv 3 p1, pool 2 s2"'
 )
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
-_OTHER = (".keras", ".h5", ".safetensors", ".tflite", ".pb")
+_OTHER = (".safetensors", ".tflite", ".pb")
+_OLD = (".h5", ".hdf5")
 _SPEC = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d][\w.]*)")
 _FILE_SPEC = re.compile(r"(?P<path>.+\.py)(?::(?P<attribute>.*))?", re.DOTALL)
 
@@ -59,8 +61,15 @@ def load_model(spec: str, pretrained: bool = False) -> object:
         )
     if suffix in _OTHER:
         raise UsageError(f"{stem}: this version of isopter does not read {suffix} files. Expected {FORMS}.")
-    if suffix in (".pt2", ".onnx"):
+    if suffix in _OLD:
+        raise UsageError(
+            f"{stem}: HDF5 files of Keras may hold pickled code, or weights alone. "
+            "Load it in Keras and save it as x.keras, or name the code that builds the model, such as file.py:Net."
+        )
+    if suffix in (".pt2", ".onnx", ".keras"):
         return existing(text)
+    if "\n" not in text and is_tensorflow(text):
+        return Path(text).expanduser()
     if suffix == ".json":
         raise UsageError(f"{existing(text)} is no model but perhaps a saved analysis. Read it with isopter.load.")
     if file := _FILE_SPEC.fullmatch(text):

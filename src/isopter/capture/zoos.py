@@ -1,4 +1,7 @@
-"""Models by name: ``torchvision:resnet50``, ``timm:convnext_tiny``. Random weights, and no download, unless trained ones are asked for."""
+"""Models by name: ``torchvision:resnet50``, ``timm:convnext_tiny``, ``keras:ResNet50``.
+
+Random weights, and no download, unless trained ones are asked for.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from isopter.capture.dispatch import framework
 from isopter.capture.guard import user_code
 from isopter.errors import MissingExtra, UsageError
 
@@ -42,9 +46,9 @@ def named_model(spec: str, pretrained: bool) -> Any:
 def input_of(spec: str, model: Any, size: Size | None) -> dict[str, Any]:
     """`input_size` or `inputs` for `analyze`: of this size, or of that for which the model is made.
 
-    A text and a program have a size of their own (None). Models of two images (optical flow) get both of one size.
+    A text, a program and a model of Keras have a size of their own (None). Models of two images (optical flow) get both of one size.
     """
-    if isinstance(model, str | Path):
+    if isinstance(model, str | Path) or framework(model) not in ("torch", None):
         return {"input_size": size}
     zoo, _, name = spec.partition(":")
     size = size or (_torchvision_size(name.strip(), model) if zoo == "torchvision" else None) or _timm_size(model) or DEFAULT_SIZE
@@ -56,6 +60,10 @@ def input_of(spec: str, model: Any, size: Size | None) -> dict[str, Any]:
 
 
 def _package(name: str) -> ModuleType:
+    if name == "keras":
+        from isopter.capture.keras.start import import_keras
+
+        return import_keras("keras:NAME")
     if importlib.util.find_spec(name) is None:
         raise MissingExtra(name, name, f"{name}:NAME")
     return user_code(lambda: importlib.import_module(name), f"importing {name}")
@@ -63,7 +71,8 @@ def _package(name: str) -> ModuleType:
 
 def _unknown(zoo: str, name: str, known: Iterable[str], what: str = "model") -> UsageError:
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), names, n=4, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), {n.lower(): n for n in names}, n=4, cutoff=0.5)
+    near = [n for low in near for n in names if n.lower() == low]
     hint = f"Nearest: {', '.join(near)}." if near else f"It has, among {len(names)}: {', '.join(names[:4])}."
     return UsageError(f"{zoo} has no {what} {name!r}. {hint} Expected {zoo}:NAME.")
 
@@ -124,4 +133,16 @@ def _timm_size(model: Any) -> Size | None:
     return (1, *size) if size else None
 
 
-ZOOS: dict[str, Callable[[ModuleType, str, bool], Any]] = {"torchvision": _torchvision, "timm": _timm}
+# ---- keras ---------------------------------------------------------------------------------------------------------------
+
+
+def _keras(package: ModuleType, name: str, pretrained: bool) -> Any:
+    from isopter.capture.keras import zoo
+
+    known = zoo.names(package)
+    if name.lower() not in known:
+        raise _unknown("keras", name, known.values())
+    return zoo.build(package, known[name.lower()], pretrained)
+
+
+ZOOS: dict[str, Callable[[ModuleType, str, bool], Any]] = {"torchvision": _torchvision, "timm": _timm, "keras": _keras}

@@ -33,10 +33,14 @@ MEMORY = 300_000_000
 
 ROLES: dict[str, probes.Role] = {
     "bias": "zero", "beta": "zero", "moving_mean": "zero", "mean": "zero",
-    "gamma": "scale", "scale": "scale",
+    "gamma": "scale", "scale": "scale", "embeddings": "scale",
     "moving_variance": "one", "variance": "one",
 }  # fmt: skip
 """What variables are, by the names that Keras' own layers give them; the others are weights."""
+
+
+DEPTHWISE = tuple(getattr(keras.layers, f"{kind}Conv{n}D") for kind in ("Depthwise", "Separable") for n in (1, 2))
+"""Layers with a kernel whose last two axes are channels and their multiplier."""
 
 
 class KerasProber:
@@ -72,7 +76,7 @@ class KerasProber:
     @contextlib.contextmanager
     def _ready(self, draw: int) -> Iterator[list[tuple[Any, Any]]]:
         """The model, built if need be, and the values that its variables have in this draw; it is left as it was found."""
-        with untouched(self.model), warnings.catch_warnings(), _without_gradients():
+        with untouched(self.model), warnings.catch_warnings(), _at_rest():
             warnings.simplefilter("ignore")
             build(self.model, self.given, self.training)
             if self.weights == "as-is":
@@ -80,7 +84,8 @@ class KerasProber:
                 return
             if self.drawn is None or self.drawn[0] != draw or not _same(self.model.variables, self.drawn[1]):
                 random = np.random.default_rng(self.seed + draw)
-                found = [(v, _value(v, random, draw > 0)) for v in self.model.variables]
+                fans = _fans(self.model)
+                found = [(v, _value(v, random, draw > 0, fans[id(v)])) for v in self.model.variables]
                 self.drawn = draw, [(v, keras.ops.convert_to_tensor(a, dtype=v.dtype)) for v, a in found if a is not None]
             yield self.drawn[1]
 
@@ -153,14 +158,23 @@ def _value_of(outputs: Mapping[str, Sequence[Any]], target: Target) -> Arrays:
     return np.asarray(keras.ops.convert_to_numpy(found[target.output]))
 
 
-def _value(variable: Any, random: np.random.Generator, signed: bool) -> Arrays | None:
+def _fans(model: Any) -> dict[int, float]:
+    """How many numbers each weight of a variable (by id) is summed with."""
+    fans = {id(v): math.prod(v.shape[:-1]) if len(v.shape) > 1 else 1.0 for v in model.variables}
+    for layer in model._flatten_layers():
+        for name in ("depthwise_kernel", "kernel") if isinstance(layer, DEPTHWISE) else ():
+            if (kernel := getattr(layer, name, None)) is not None:
+                fans[id(kernel)] = math.prod(kernel.shape[:-2])
+    return fans
+
+
+def _value(variable: Any, random: np.random.Generator, signed: bool, fan_in: float) -> Arrays | None:
     """A variable's numbers in a draw; None for what is no weight (a state, a table of whole numbers)."""
     if not keras.backend.is_float_dtype(variable.dtype):
         return None
-    shape = tuple(variable.shape)
     role = ROLES.get(variable.name, "weight")
     known = keras.ops.convert_to_numpy(variable.value).astype(np.float64) if role == "weight" and not variable.trainable else None
-    return probes.drawn(random, role, shape, signed, math.prod(shape[:-1]) if len(shape) > 1 else 1.0, known)
+    return probes.drawn(random, role, tuple(variable.shape), signed, fan_in, known)
 
 
 def _same(variables: Sequence[Any], lent: Sequence[tuple[Any, Any]]) -> bool:
@@ -173,10 +187,9 @@ def _numpy(dtype: str) -> npt.DTypeLike:
     return np.float32 if dtype == "bfloat16" else np.bool_ if dtype == "bool" else np.dtype(dtype)
 
 
-def _without_gradients() -> contextlib.AbstractContextManager[Any]:
+def _at_rest() -> contextlib.AbstractContextManager[Any]:
     if keras.backend.backend() != "torch":
         return contextlib.nullcontext()
-    from isopter.capture.keras.torch import no_gradients
+    from isopter.capture.keras.torch import at_rest
 
-    quiet: contextlib.AbstractContextManager[Any] = no_gradients()
-    return quiet
+    return at_rest()

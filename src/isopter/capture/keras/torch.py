@@ -60,6 +60,13 @@ def _named(graph: Graph, names: list[str]) -> Graph:
     return replace(graph, ops=ops, input_names={name: index for index, name in new.items()})
 
 
-def no_gradients() -> Any:
-    """A while in which nothing is kept for gradients."""
-    return torch.no_grad()
+@contextlib.contextmanager
+def at_rest() -> Iterator[None]:
+    """A while in which nothing is kept for gradients, and one thread computes: sums are in the same order every time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(threads)

@@ -15,10 +15,8 @@ def names(keras: ModuleType) -> dict[str, str]:
     return {name.lower(): name for name in dir(applications) if inspect.isfunction(getattr(applications, name))}
 
 
-def build(keras: ModuleType, name: str, pretrained: bool, shape: tuple[int, ...] | None = None) -> Any:
-    """The whole classifier, with random weights or (downloaded, if need be) those of ImageNet, for its own image size or `shape`."""
-    found = names(keras)[name.lower()]
-    options: dict[str, Any] = {"weights": "imagenet" if pretrained else None}
-    if shape is not None:
-        options["input_shape"] = shape
-    return user_code(lambda: getattr(keras.applications, found)(**options), f"building keras:{found}")
+def build(keras: ModuleType, name: str, pretrained: bool) -> Any:
+    """The whole classifier, with random weights or (downloaded, if need be) those of ImageNet. Raises CaptureError where it cannot be built
+    with this backend."""
+    options = {"weights": "imagenet" if pretrained else None}
+    return user_code(lambda: getattr(keras.applications, name)(**options), f"building keras:{name}")
