@@ -97,11 +97,11 @@ class Capture:
             rec.label, rec.module = path, path if module is None else self._call(module)
             before = len(rec.ops)
             if inner is not None and not control.is_pointwise(inner, ins, eqn):
-                outs = self.walk(inner.jaxpr, [closed_over(x) for x in inner.consts], ins, (around, (*prefix, at)))
+                outs: list[Value] = self.walk(inner.jaxpr, [closed_over(x) for x in inner.consts], ins, (around, (*prefix, at)))
             else:
                 node = _node(eqn, ins)
                 if inner is not None:
-                    outs: list[Value] = [call(rec, node, inner)]
+                    outs = [call(rec, node, inner)]
                 elif node.op in control.LOOPS:
                     outs = control.taken_apart(self, node, around, (*prefix, at))
                 else:
@@ -110,6 +110,8 @@ class Capture:
                 env[var] = value
                 if type(value) is Data and (value.op >= before or inner is None):
                     heard.keys[value.op] = (*prefix, at, k)
+                    if getattr(var.aval.dtype, "kind", "f") in "fcV":
+                        heard.real.add(value.op)
         return [_literal(v) if type(v) is Literal else env[v] for v in jaxpr.outvars]
 
     def _path(self, around: tuple[Any, ...]) -> tuple[str, str | None]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CALLS = frozenset(
     "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr remat remat2 checkpoint custom_lin xla_call "
-    "core_closed_call run_state custom_jvp_call_jaxpr".split()
+    "core_closed_call composite custom_jvp_call_jaxpr".split()
 )
 """Primitives that call one jaxpr with all of their operands."""
 

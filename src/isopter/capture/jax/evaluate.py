@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+import jax
+
 Watch = frozenset[str]
+
+Struct: Any = jax.ShapeDtypeStruct
 
 CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 """Where equations that call a jaxpr with all of their operands keep it."""
@@ -47,6 +50,7 @@ def evaluate(
 class _Run:
     def __init__(self, watch: Watch, given: Mapping[str, Any], double: bool, found: dict[str, Any]) -> None:
         self.watch, self.given, self.double, self.found = watch, given, double, found
+        self.eager = False
         self.inside = {key[: k + 1] for key in watch for k, letter in enumerate(key) if letter == "/"}
 
     def wide(self, x: Any) -> Any:
@@ -98,13 +102,24 @@ class _Run:
         params, name = eqn.params, eqn.primitive.name
         if self.double:
             if name in OWN_TYPES:
-                ins = [x if not hasattr(v.aval, "dtype") or x.dtype == v.aval.dtype else x.astype(v.aval.dtype) for x, v in zip(ins, eqn.invars, strict=True)]
+                ins = [x if x.dtype == v.aval.dtype else x.astype(v.aval.dtype) for x, v in zip(ins, eqn.invars, strict=True)]
             elif name == "reduce_precision":
                 return ins
             else:
-                params = {k: _widened(v) for k, v in params.items()}
-        found = eqn.primitive.bind(*ins, **params)
+                params = {k: self.retraced(v) if hasattr(v, "eqns") or hasattr(v, "jaxpr") else _widened(v) for k, v in params.items()}
+        if self.eager and not any(isinstance(x, jax.core.Tracer) for x in ins):
+            with jax.ensure_compile_time_eval():
+                found = eqn.primitive.bind(*ins, **params)
+        else:
+            found = eqn.primitive.bind(*ins, **params)
         return [self.wide(x) for x in (found if eqn.primitive.multiple_results else [found])]
+
+    def retraced(self, body: Any) -> Any:
+        """The function of a reduction or a scatter, in double precision."""
+        closed = body if isinstance(body, ClosedJaxpr) else ClosedJaxpr(body, ())
+        ins = [Struct(v.aval.shape, _wide(v.aval.dtype) or v.aval.dtype) for v in closed.jaxpr.invars]
+        made = jax.make_jaxpr(lambda *args: self.jaxpr(closed.jaxpr, closed.consts, args, "-"))(*ins)
+        return made if isinstance(body, ClosedJaxpr) else made.jaxpr
 
     # ---- loops and branches ------------------------------------------------------------------------------------------------
 
@@ -134,18 +149,20 @@ class _Run:
         first, second = p["cond_nconsts"], p["body_nconsts"]
         tests, consts, carry = ins[:first], ins[first : first + second], ins[first + second :]
 
-        def more(state: Sequence[Any], prefix: str) -> Any:
+        def more(state: Any, prefix: str) -> Any:
             return self.jaxpr(p["cond_jaxpr"].jaxpr, p["cond_jaxpr"].consts, [*tests, *state], prefix)[0]
 
-        def body(state: Sequence[Any], prefix: str) -> list[Any]:
+        def body(state: Any, prefix: str) -> list[Any]:
             return self.jaxpr(p["body_jaxpr"].jaxpr, p["body_jaxpr"].consts, [*consts, *state], prefix)
 
         if f"{place}/" not in self.inside:
             return list(jax.lax.while_loop(lambda s: more(s, "-"), lambda s: body(s, "-"), carry))
-        step = 0
+        step, before = 0, self.eager
+        self.eager = True
         while bool(more(carry, f"{place}/c{step}/")):
             carry = body(carry, f"{place}/t{step}/")
             step += 1
+        self.eager = before
         return carry
 
     def branch(self, p: Any, ins: list[Any], place: str) -> list[Any]:

@@ -44,6 +44,7 @@ _WITH: dict[str, Function] = {
     "squeeze": lambda p, x: np.squeeze(x, tuple(int(d) for d in p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
     "transpose": lambda p, x: np.transpose(x, p["permutation"]),
+    "stack": lambda p, *xs: np.stack(xs, axis=p["axis"]),
     "concatenate": lambda p, *xs: np.concatenate(xs, axis=p["dimension"]),
     "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
     "tile": lambda p, x: np.tile(x, p["reps"]),

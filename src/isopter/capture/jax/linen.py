@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
+import jax
 from isopter.capture.jax.marks import _PATCHING, heard
 
-weight_p = Primitive("isopter_weight")
+weight_p: Any = Primitive("isopter_weight")
 """Numbers of which the shape is known alone; params ``shape`` and ``dtype``."""
 
 weight_p.def_impl(lambda *, shape, dtype: jax.numpy.zeros(shape, dtype))
 weight_p.def_abstract_eval(lambda *, shape, dtype: jax.core.ShapedArray(shape, dtype))
 mlir.register_lowering(weight_p, mlir.lower_fun(lambda *, shape, dtype: jax.numpy.zeros(shape, dtype), multiple_results=False))
-batching.primitive_batchers[weight_p] = lambda xs, dims, **params: (weight_p.bind(*xs, **params), batching.not_mapped)
+batching.primitive_batchers[weight_p] = lambda xs, dims, **params: (weight_p.bind(*xs, **params), None)
 
 
 def interception() -> Any:
@@ -44,8 +44,9 @@ def _listening(linen: Any) -> Iterator[None]:
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """Within, parameters and float variables of linen are made without drawing them: their shapes are all that matters."""
-    from flax.core.scope import Scope
+    from flax.core import scope
 
+    Scope: Any = scope.Scope
     shapes: dict[Any, Any] = {}
     param, variable = Scope.param, Scope.variable
 
@@ -57,15 +58,14 @@ def without_numbers() -> Iterator[None]:
             key = None
         if key is not None and key in shapes:
             return shapes[key]
-        with jax.ensure_compile_time_eval() if False else nullcontext():
-            found = jax.eval_shape(lambda: init(*args, **kwargs))
+        found = jax.eval_shape(lambda: init(*args, **kwargs))
         if key is not None:
             shapes[key] = found
         return found
 
     def abstract(init: Any) -> Any:
         def made(*args: Any, **kwargs: Any) -> Any:
-            if args and isinstance(args[0], jax.Array) and jax.dtypes.issubdtype(args[0].dtype, jax.dtypes.prng_key):
+            if args and isinstance(args[0], jax.Array) and jax.numpy.issubdtype(args[0].dtype, jax.dtypes.prng_key):
                 found = shape_of(_Keyed(init, args[0]), args[1:], kwargs)
             else:
                 found = shape_of(init, args, kwargs)

@@ -12,24 +12,27 @@ from jax.interpreters import ad, batching, mlir
 
 import jax
 
-mark_p = Primitive("isopter_mark")
+mark_p: Any = Primitive("isopter_mark")
 """Identity, with the params ``path`` (of the module) and ``position`` (among what it returns)."""
 
 mark_p.def_impl(lambda x, **_: x)
 mark_p.def_abstract_eval(lambda x, **_: x)
 mlir.register_lowering(mark_p, lambda _, x, **__: [x])
 batching.primitive_batchers[mark_p] = lambda xs, dims, **params: (mark_p.bind(*xs, **params), dims[0])
-ad.deflinear2(mark_p, lambda t, *_, **__: [t])
+_linear: Any = ad.deflinear2
+_linear(mark_p, lambda t, *_, **__: [t])
 
 SCOPE = "isopter:"
 """What the scope of a module begins with, in the name stacks of its equations."""
+
+_flatten: Any = jax.tree.flatten
 
 _PATCHING = threading.RLock()
 
 
 def marked(result: Any, path: str) -> Any:
     """A module's result with every traced array in it marked."""
-    leaves, tree = jax.tree.flatten(result)
+    leaves, tree = _flatten(result)
     traced = [isinstance(leaf, jax.core.Tracer) for leaf in leaves]
     if not any(traced):
         return result

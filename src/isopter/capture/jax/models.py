@@ -57,7 +57,8 @@ def _function(model: Any) -> Subject:
             def apply(weights: Any, *args: Any, **kwargs: Any) -> Any:
                 return rest(weights, *model.args[1:], *args, **kwargs)
 
-            return Subject(apply, model.args[0], type(owner).__name__, functools.partial(_unbound(owner), *model.args[1:], **_known(owner, model)))
+            call = functools.partial(_unbound(owner), *model.args[1:], **_known(owner, model))
+            return Subject(apply, model.args[0], type(owner).__name__, call)
     modules = _closed_over(model)
     return Subject(lambda _, *args, **kwargs: _listened(modules, lambda: model(*args, **kwargs)), None, name, model)
 
@@ -108,7 +109,8 @@ def _nnx(model: Any, training: bool) -> Subject:
     """The module is split, and put together again of abstract weights inside the trace: it is never changed."""
     from flax import nnx
 
-    definition, weights, rest = nnx.split(model, (nnx.Param, nnx.BatchStat), ...)
+    split: Any = nnx.split
+    definition, weights, rest = split(model, (nnx.Param, nnx.BatchStat), ...)
 
     def run(weights: Any, *args: Any, **kwargs: Any) -> Any:
         copy = nnx.merge(definition, weights, rest)
@@ -159,6 +161,7 @@ def _linen(model: Any, training: bool) -> Subject:
 def _equinox(model: Any, training: bool) -> Subject:
     """Arrays of real numbers in a module are its weights; other arrays are known."""
     import equinox as eqx
+
     import jax
 
     def is_weight(leaf: Any) -> bool:
@@ -185,11 +188,11 @@ def equinox_paths(model: Any) -> dict[int, tuple[object, str]]:
             if id(node) in found:
                 continue
             found[id(node)] = (node, path)
-            children = [(k, v) for k, v in vars(node).items()]
+            children = list(vars(node).items())
         elif isinstance(node, list | tuple):
-            children = list(enumerate(node))
+            children = [(str(k), v) for k, v in enumerate(node)]
         elif isinstance(node, dict):
-            children = list(node.items())
+            children = [(str(k), v) for k, v in node.items()]
         else:
             continue
         left += [(v, f"{path}.{k}" if path else str(k)) for k, v in reversed(children)]

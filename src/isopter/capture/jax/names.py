@@ -43,10 +43,11 @@ def path_of(stack: Iterable[Any], root: str | None) -> tuple[str, str | None]:
 @dataclass(slots=True)
 class Heard:
     """What the walk noted besides the ops: results of modules by layer name, with the keys of their values; the last value that each op
-    stands for; how often each module was called; and the ops that are the last of an equation."""
+    stands for; which of them are real numbers (an index or a comparison may never change); and how often each module was called."""
 
     modules: dict[str, tuple[int, Key]] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
+    real: set[int] = field(default_factory=set)
     calls: Counter[str] = field(default_factory=Counter)
     scoped: bool = False
 
@@ -88,7 +89,7 @@ def finished(rec: Builder, heard: Heard, inputs: Mapping[str, int], outputs: Map
     if not heard.scoped:
         for op in kept:
             if rec.ops[op].kind != "input":
-                add(names[op], op, heard.keys.get(op))
+                add(names[op], op, heard.keys.get(op) if op in heard.real else None)
     for name, op in outputs.items():
         add(name, op, heard.keys.get(op))
     issues = tuple(Issue(where, what, uses) for (what, where), uses in rec.issues.items())

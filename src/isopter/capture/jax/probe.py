@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
+import jax
 from isopter.capture.guard import user_code
 from isopter.capture.jax.evaluate import evaluate
 from isopter.capture.jax.roles import drawn_weights
@@ -21,7 +21,9 @@ from isopter.graph import Shape
 class JaxProber:
     """A model's jaxpr with weights of its own, ready to be perturbed."""
 
-    def __init__(self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", training: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", training: bool = False, seed: int = 0
+    ) -> None:
         self.steps = steps_of(weights)
         self.traced = traced(model, size, inputs, training)
         self.seed, self.positive = seed, weights == "positive"
@@ -29,7 +31,8 @@ class JaxProber:
             raise UsageError('weights="as-is" needs a model that has weights: bind the module to its variables first.')
         self._compiled: dict[frozenset[str], Any] = {}
         self._drawn: dict[int, Any] = {}
-        self._at = [k for k, (name, x) in enumerate(zip(self.traced.names, self.traced.inputs, strict=True)) if name is not None and x.shape]
+        pairs = enumerate(zip(self.traced.names, self.traced.inputs, strict=True))
+        self._at = [k for k, (name, x) in pairs if name is not None and x.shape]
 
     def changed(
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+import jax
 from isopter.capture.jax.evaluate import CALLS
 from isopter.capture.static.probes import Role, drawn
 
@@ -19,6 +19,8 @@ MOVES = frozenset(
     "reduce_precision concatenate pad dynamic_slice gather optimization_barrier".split()
 )
 """Primitives whose result is as much a weight as their operand."""
+
+Struct: Any = jax.ShapeDtypeStruct
 
 LOADED = 16_000_000
 
@@ -31,18 +33,22 @@ class Use:
     fan_in: float = 1.0
 
 
-def drawn_weights(closed: ClosedJaxpr, weights: Sequence[Any], random: np.random.Generator, signed: bool) -> tuple[list[Any], list[Any], dict[str, Any]]:
+SCALE = Use("scale")
+
+
+def drawn_weights(
+    closed: ClosedJaxpr, weights: Sequence[Any], random: np.random.Generator, signed: bool
+) -> tuple[list[Any], list[Any], dict[str, Any]]:
     """New numbers for `weights` (the first arguments of the jaxpr), for its constants that are weights, and for weights that were never
     made (by key): weights that average what they are multiplied with, biases of 0, norms at rest. Whole numbers and masks stay."""
-    uses: dict[int, Use] = {}
-    keys: dict[str, int] = {}
     jaxpr = closed.jaxpr
     own: dict[Any, int] = {v: k for k, v in enumerate((*jaxpr.invars[: len(weights)], *jaxpr.constvars))}
-    made: list[Any] = []
-    base = len(own)
-    _follow(jaxpr, own, uses, keys, made, base, "")
-    numbers = [_numbers(w, uses.get(k), random, signed) for k, w in enumerate((*weights, *closed.consts))]
-    given = {key: _numbers(made[at - base], uses.get(at), random, signed) for key, at in keys.items()}
+    walk = _Walk(len(own), {}, {}, [])
+    walk.follow(jaxpr, own, set(jaxpr.invars[len(weights) :]), "")
+    first = [SCALE if k < len(weights) else None for k in range(len(weights) + len(closed.consts))]
+    arrays = (*weights, *closed.consts)
+    numbers = [_numbers(w, walk.uses.get(k, use), random, signed) for k, (w, use) in enumerate(zip(arrays, first, strict=True))]
+    given = {key: _numbers(walk.made[at - walk.base], walk.uses.get(at), random, signed) for key, at in walk.keys.items()}
     return numbers[: len(weights)], numbers[len(weights) :], given
 
 
@@ -56,27 +62,81 @@ def _numbers(array: Any, use: Use | None, random: np.random.Generator, signed: b
     known = np.asarray(array, np.float64) if not abstract and math.prod(shape) <= LOADED else None
     if known is not None and bool(((known <= -50) | np.isinf(known)).any()):
         return array
-    use = use or Use("scale")
+    if use is None and not abstract:
+        return array
+    use = use or SCALE
     return drawn(random, use.role, shape, signed, use.fan_in, known)
 
 
-def _follow(jaxpr: Any, own: dict[Any, int], uses: dict[int, Use], keys: dict[str, int], made: list[Any], base: int, prefix: str) -> list[int | None]:
-    """Note the first use of each weight; `own` are the variables of this jaxpr that are weights. Which weights its results are."""
-    for at, eqn in enumerate(jaxpr.eqns):
-        name, place = eqn.primitive.name, f"{prefix}{at}"
-        if name == "isopter_weight":
-            keys[f"{place}:0"] = own[eqn.outvars[0]] = base + len(made)
-            made.append(jax.ShapeDtypeStruct(eqn.params["shape"], eqn.params["dtype"]))
-            continue
-        ids = [None if isinstance(v, Literal) else own.get(v) for v in eqn.invars]
-        inner = _inner(eqn)
-        if inner is not None:
-            inside = {v: k for v, k in zip(inner.invars, ids, strict=False) if k is not None}
-            found = _follow(inner, inside, uses, keys, made, base, f"{place}/")
-            own.update({v: k for v, k in zip(eqn.outvars, found, strict=False) if k is not None and name not in ("scan", "while")})
-        elif any(k is not None for k in ids):
-            _used(eqn, ids, own, uses)
-    return [None if isinstance(v, Literal) else own.get(v) for v in jaxpr.outvars]
+@dataclass(slots=True)
+class _Walk:
+    """`uses`: the first of each weight; `keys` and `made`: weights without numbers, counted on from `base`."""
+
+    base: int
+    uses: dict[int, Use | None]
+    keys: dict[str, int]
+    made: list[Any]
+
+    def follow(self, jaxpr: Any, own: dict[Any, int], data: set[Any], prefix: str) -> None:
+        """Note uses in a jaxpr, of whose variables `own` are weights and `data` depend on the inputs; both grow."""
+        for at, eqn in enumerate(jaxpr.eqns):
+            place = f"{prefix}{at}"
+            if eqn.primitive.name == "isopter_weight":
+                self.keys[f"{place}:0"] = own[eqn.outvars[0]] = self.base + len(self.made)
+                self.made.append(Struct(eqn.params["shape"], eqn.params["dtype"]))
+                continue
+            ids = [None if isinstance(v, Literal) else own.get(v) for v in eqn.invars]
+            reads = [not isinstance(v, Literal) and v in data for v in eqn.invars]
+            inner = _inner(eqn)
+            if inner is not None:
+                self._enter(eqn, inner, ids, reads, own, data, place)
+                continue
+            if any(reads):
+                data.update(eqn.outvars)
+            if any(k is not None for k in ids):
+                self._used(eqn, ids, reads, own)
+
+    def _enter(
+        self, eqn: Any, inner: Any, ids: Sequence[int | None], reads: Sequence[bool], own: dict[Any, int], data: set[Any], at: str
+    ) -> None:
+        inside = {v: k for v, k in zip(inner.invars, ids, strict=False) if k is not None}
+        tainted = {v for v, r in zip(inner.invars, reads, strict=False) if r}
+        if eqn.primitive.name == "scan" and tainted:
+            first, count = eqn.params.get("num_consts", 0), eqn.params.get("num_carry", 0)
+            tainted |= {v for v in inner.invars[first : first + count] if v not in inside}
+        self.follow(inner, inside, tainted, f"{at}/")
+        for var, out in zip(eqn.outvars, inner.outvars, strict=False):
+            if isinstance(out, Literal):
+                continue
+            if out in tainted or (eqn.primitive.name == "scan" and tainted):
+                data.add(var)
+            elif out in inside and eqn.primitive.name != "scan":
+                own[var] = inside[out]
+
+    def _used(self, eqn: Any, ids: Sequence[int | None], reads: Sequence[bool], own: dict[Any, int]) -> None:
+        name = eqn.primitive.name
+        for position, weight in enumerate(ids):
+            if weight is None:
+                continue
+            shape = eqn.invars[position].aval.shape
+            others = [(k, v) for at, (k, v) in enumerate(zip(ids, eqn.invars, strict=True)) if at != position]
+            if name in MOVES and position == 0:
+                own[eqn.outvars[0]] = weight
+            elif name == "conv_general_dilated" and position == 1:
+                spec = eqn.params["dimension_numbers"].rhs_spec
+                self.uses.setdefault(weight, Use("weight", float(math.prod(shape) / max(shape[spec[0]], 1))))
+            elif name == "dot_general":
+                inner = eqn.params["dimension_numbers"][0][position]
+                self.uses.setdefault(weight, Use("weight", float(math.prod(shape[a] for a in inner))) if any(reads) else None)
+            elif name in ("rsqrt", "sqrt"):
+                self.uses.setdefault(weight, Use("one"))
+            elif all(isinstance(v, Literal) for _, v in others) and eqn.outvars[0].aval.shape == shape:
+                own[eqn.outvars[0]] = weight  # a variance and its epsilon
+            elif name in ("add", "add_any") or (name == "sub" and position == 1):
+                self.uses.setdefault(weight, Use("zero") if any(reads) else None)
+            else:
+                product = name == "mul" and all(k is not None or not isinstance(v, Literal) for k, v in others)
+                self.uses.setdefault(weight, Use("scale") if any(reads) or product else None)
 
 
 def _inner(eqn: Any) -> Any:
@@ -84,36 +144,3 @@ def _inner(eqn: Any) -> Any:
         return None
     found = next((eqn.params[k] for k in CALLS if k in eqn.params), None)
     return getattr(found, "jaxpr", found) if eqn.primitive.name not in ("reduce", "reduce_window") else None
-
-
-def _used(eqn: Any, ids: Sequence[int | None], own: dict[Any, int], uses: dict[int, Use]) -> None:
-    name = eqn.primitive.name
-    for position, weight in enumerate(ids):
-        if weight is None:
-            continue
-        shape = eqn.invars[position].aval.shape
-        alone = all(k is not None or _still(v) for k, v in zip(ids, eqn.invars, strict=True))
-        if name in MOVES and position == 0:
-            own[eqn.outvars[0]] = weight
-        elif name == "conv_general_dilated" and position == 1:
-            spec = eqn.params["dimension_numbers"].rhs_spec
-            uses.setdefault(weight, Use("weight", float(math.prod(shape) / max(shape[spec[0]], 1))))
-        elif name == "dot_general":
-            inner = eqn.params["dimension_numbers"][0][position]
-            uses.setdefault(weight, Use("weight", float(math.prod(shape[a] for a in inner))))
-        elif alone and name in ("add", "mul", "sub", "rsqrt", "sqrt", "div", "exp", "max"):
-            if name in ("rsqrt", "sqrt"):
-                uses.setdefault(weight, Use("one"))
-            elif eqn.outvars[0].aval.shape == shape and sum(k is not None for k in ids) == 1:
-                own[eqn.outvars[0]] = weight  # a variance and its epsilon
-            elif name == "mul":
-                uses.setdefault(weight, Use("scale"))
-        elif name in ("add", "add_any") or (name == "sub" and position == 1):
-            uses.setdefault(weight, Use("zero"))
-        else:
-            uses.setdefault(weight, Use("scale"))
-
-
-def _still(v: Any) -> bool:
-    """Whether an operand is a number in the code."""
-    return isinstance(v, Literal)

@@ -8,15 +8,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import numpy as np
 
+import jax
 from isopter.capture.guard import user_code
 from isopter.capture.jax.capture import jaxpr_graph
 from isopter.capture.jax.linen import interception, without_numbers
 from isopter.capture.jax.models import Subject, subject_of
 from isopter.errors import UsageError
 from isopter.graph import Graph, Shape
+
+Struct: Any = jax.ShapeDtypeStruct
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Trace
     """Trace a model on inputs of these sizes. Raises UsageError for inputs that do not fit, and CaptureError if the model fails."""
     subject = user_code(lambda: subject_of(model, training), "taking the model apart") if not training else subject_of(model, training)
     args, kwargs = _arguments(subject, size, inputs)
-    leaves, tree = jax.tree.flatten((subject.weights, args, kwargs))
+    flatten: Any = jax.tree.flatten
+    leaves, tree = flatten((subject.weights, args, kwargs))
     dynamic = [_is_array(leaf) for leaf in leaves]
     weights = len(jax.tree.leaves(subject.weights))
     outputs: list[str] = []
@@ -66,15 +69,16 @@ def _is_array(leaf: Any) -> bool:
 
 
 def _struct(leaf: Any) -> Any:
-    return jax.ShapeDtypeStruct(tuple(leaf.shape), leaf.dtype)
+    return Struct(tuple(leaf.shape), leaf.dtype)
 
 
 def _arguments(subject: Subject, size: Shape | None, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and named arguments of the call, the first of the shape `size` where there are no `inputs`."""
+    args: tuple[Any, ...]
     if inputs is None:
         if size is None:
             raise UsageError("Give input_size, the shape of the input, such as (1, 224, 224, 3), or inputs.")
-        args, kwargs = (jax.ShapeDtypeStruct(size, np.float32),), {}
+        args, kwargs = (Struct(size, np.float32),), {}
     elif isinstance(inputs, Mapping):
         args, kwargs = (), dict(inputs)
     else:
@@ -99,10 +103,10 @@ def _arguments(subject: Subject, size: Shape | None, inputs: Any) -> tuple[tuple
 def _names(subject: Subject, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str | None]:
     """A name for each array among the inputs, in the order of the leaves: that of its argument, and where it is in it."""
     try:
-        parameters = [p for p in inspect.signature(subject.call).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        parameters = list(inspect.signature(subject.call).parameters.values())
     except (TypeError, ValueError):
         parameters = []
-    said = [p.name for p in parameters]
+    said = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = [(said[k] if k < len(said) else f"input_{k}", arg) for k, arg in enumerate(args)]
     named += [(k, kwargs[k]) for k in sorted(kwargs)]
     found: list[str | None] = []

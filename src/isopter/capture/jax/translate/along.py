@@ -1,4 +1,4 @@
-"""Interpolation along one axis, as JAX spells it: a product with a matrix of weights, or a gather. Known again by the positions it reads."""
+"""Interpolation along an axis as JAX spells it, a product with a matrix of weights or a gather, known by the positions it reads."""
 
 from __future__ import annotations
 

@@ -69,6 +69,7 @@ def _along(values: np.ndarray, axis: int, rank: int) -> np.ndarray:
 
 @primitive("gather")
 def gather(rec: Tape, node: Node) -> Translated:
+    """By a constant index exact; a table of weights looked up by data reads its own position of the index."""
     p = node.params
     numbers, sizes = p["dimension_numbers"], tuple(int(n) for n in p["slice_sizes"])
     if node.data(0) is None:
@@ -158,17 +159,17 @@ def _chosen(rec: Tape, node: Node, numbers: Any, sizes: Shape) -> Translated:
     rest = [op for op in node.all_data() if op != first]
     axes = tuple(sorted(int(a) for a in numbers.start_index_map))
     shape = node.shapes[0]
-    if len(axes) == 1 and not getattr(numbers, "operand_batching_dims", ()) and set(map(int, numbers.collapsed_slice_dims)) == set(axes):
-        others = [a for a in range(len(shape)) if a not in axes]
-        batch = [a for a in range(len(node.out)) if a not in set(map(int, numbers.offset_dims))]
-        if len(batch) == 1 and all(sizes[a] == shape[a] for a in others):
-            mid = tuple(node.out[batch[0]] if a == axes[0] else n for a, n in enumerate(shape))
-            thin = [moves.reshape(rec, op, [n if a == axes[0] else 1 for a, n in enumerate(mid)]) for op in rest if math.prod(rec.shape(op)) == mid[axes[0]]]
-            if len(thin) == len(rest):
-                spread = [moves.expand(rec, op, mid) for op in thin]
-                made = rec.emit("chosen", mid, [first, *spread], {"axes": axes}, "gather")
-                order = [axes[0] if a == batch[0] else others[[o for o in range(len(mid)) if o != batch[0]].index(a)] for a in range(len(mid))]
-                return turned(rec, made, order)
+    others = [a for a in range(len(shape)) if a not in axes]
+    batch = [a for a in range(len(node.out)) if a not in set(map(int, numbers.offset_dims))]
+    alone = len(axes) == len(batch) == 1 and set(map(int, numbers.collapsed_slice_dims)) == set(axes)
+    if alone and all(sizes[a] == shape[a] for a in others) and all(math.prod(rec.shape(op)) == node.out[batch[0]] for op in rest):
+        axis, count = axes[0], node.out[batch[0]]
+        between = tuple(count if a == axis else n for a, n in enumerate(shape))
+        thin = [count if a == axis else 1 for a in range(len(shape))]
+        spread = [moves.expand(rec, moves.reshape(rec, op, thin), between) for op in rest]
+        made = rec.emit("chosen", between, [first, *spread], {"axes": axes}, "gather")
+        left = iter(others)
+        return turned(rec, made, [axis if a == batch[0] else next(left) for a in range(len(between))])
     return rec.emit("chosen", node.out, [first, *rest], {"axes": axes}, "gather")
 
 

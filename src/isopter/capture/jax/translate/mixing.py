@@ -9,7 +9,7 @@ import numpy as np
 
 from isopter.capture.jax.node import Node, Tape
 from isopter.capture.jax.translate import Translated, opaque, patterns, primitive, source_op
-from isopter.capture.jax.translate.along import ROUNDING, interpolated, mode_of
+from isopter.capture.jax.translate.along import interpolated, mode_of
 from isopter.capture.jax.translate.shapes import turned
 from isopter.capture.static import known, moves
 from isopter.capture.static.values import Const, Data, Value
@@ -22,6 +22,7 @@ REDUCED = {
 
 @primitive(" ".join(REDUCED))
 def reduce(rec: Tape, node: Node) -> Translated:
+    """Over some axes."""
     op = source_op(node)
     axes = tuple(sorted(int(a) for a in node.params["axes"]))
     if not axes:
@@ -41,6 +42,7 @@ def reduce_by(rec: Tape, node: Node) -> Translated:
 
 @primitive("cumsum cumprod cummax cummin cumlogsumexp")
 def scan(rec: Tape, node: Node) -> Translated:
+    """Running sums and the like, forwards or in reverse."""
     params = {"axis": int(node.params["axis"]), "reverse": bool(node.params["reverse"])}
     return rec.emit("scan", node.out, [source_op(node)], params, node.op)
 
@@ -60,6 +62,7 @@ def sort(rec: Tape, node: Node) -> list[Value]:
 
 @primitive("top_k approx_top_k")
 def top_k(rec: Tape, node: Node) -> list[Value]:
+    """The largest along an axis, which is read whole."""
     op = source_op(node)
     axis = int(node.params.get("axis", node.params.get("reduction_dimension", -1))) % len(node.shapes[0])
     return [Data(rec.emit("sort", out, [op], {"axes": (axis,)}, "topk")) for out in node.outs]
@@ -67,6 +70,7 @@ def top_k(rec: Tape, node: Node) -> list[Value]:
 
 @primitive("fft")
 def fourier(rec: Tape, node: Node) -> Translated:
+    """Over the last axes, whole."""
     rank, count = len(node.out), len(node.params["fft_lengths"])
     return rec.emit("fourier", node.out, [source_op(node)], {"axes": tuple(range(rank - count, rank))}, "fft")
 
@@ -133,17 +137,14 @@ def _to_place(rec: Tape, op: int, order: list[int], side: int, batch: int, free:
 
 
 def _pattern(value: Value, shape: tuple[int, ...], groups: tuple[list[int], list[int], list[int]]) -> np.ndarray | None:
-    """Where a constant factor may be non-zero, if somewhere it is not, as (*batch, k, j). Weights of rounding size are 0."""
-    if not isinstance(value, Const) or math.prod(shape) > SMALL:
-        return None
-    numbers = value.load()
+    """Where a constant factor is not zero, if somewhere it is, as (*batch, k, j)."""
+    numbers = value.load() if isinstance(value, Const) and math.prod(shape) <= SMALL else None
     if numbers is None or numbers.ndim < 2 or numbers.dtype.kind not in "fiubc":
         return None
     batch, inner, free = groups
     numbers = numbers.transpose([*batch, *inner, *free])
     sizes = [shape[a] for a in batch]
-    numbers = np.abs(numbers.reshape(*sizes, math.prod(shape[a] for a in inner), math.prod(shape[a] for a in free)))
-    found = numbers != 0 if numbers.dtype.kind in "iub" else numbers > ROUNDING * 1e-2 * numbers.max(initial=0)
+    found = numbers.reshape(*sizes, math.prod(shape[a] for a in inner), math.prod(shape[a] for a in free)) != 0
     return None if found.all() else found
 
 
@@ -168,7 +169,8 @@ def _of_data(
     sizes = [left[a] for a in batch_left]
     i, k, j = (math.prod(s[a] for a in axes) for s, axes in ((left, rows), (left, inner_left), (right, columns)))
     orders = ([*batch_left, *rows, *inner_left], [*batch_right, *inner_right, *columns])
-    inputs, params = [], {"operands": ("left", "right")}
+    inputs: list[int] = []
+    params: dict[str, Any] = {"operands": ("left", "right")}
     for position, (order, shape) in enumerate(zip(orders, ((*sizes, i, k), (*sizes, k, j)), strict=True)):
         value = node.inputs[position]
         assert isinstance(value, Data)

@@ -35,7 +35,7 @@ def noted(rec: Tape, name: str, value: Data, operands: Sequence[int]) -> Data:
     alike = all((f.root, f.axes, f.dims) == (first.root, first.axes, first.dims) for f in facts)
     shapes = {rec.ops[op].shape for op in operands}
     if alike and len(shapes) == 1 and _along(first, shapes.pop(), rec.ops[value.op].shape) and value.op not in rec.facts:
-        trail = tuple(t for f in facts for t in f.trail) + (name,)
+        trail = (*(t for f in facts for t in f.trail), name)
         rec.facts[value.op] = replace(first, trail=trail[-LONGEST:], of=first.of if len(operands) == 1 and name == "log" else -1)
     return value
 
@@ -123,7 +123,7 @@ def _of_one(rec: Tape, node: Node, name: str, first: Data, second: Data) -> Valu
         return None
     trail = (*a.trail, *b.trail)
     if name == "mul":
-        name = {("sigmoid",): "silu"}.get(trail, "gelu" if {"tanh", "pow"} <= set(trail) or {"erf", "erfc"} & set(trail) else name)
+        name = "silu" if trail == ("sigmoid",) else ("gelu" if {"tanh", "pow"} <= set(trail) or {"erf", "erfc"} & set(trail) else name)
     op = rec.emit("pointwise", node.out, [a.root], {}, name)
     rec.facts[op] = Fact(a.root, (*trail, name)[-LONGEST:])
     return Data(op)

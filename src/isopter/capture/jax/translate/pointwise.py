@@ -16,7 +16,8 @@ POINTWISE = {
     "abs": "abs", "acos": "acos", "acosh": "acosh", "add": "add", "add_any": "add", "and": "bitwise_and", "asin": "asin",
     "asinh": "asinh", "atan": "atan", "atan2": "atan2", "atanh": "atanh", "bessel_i0e": "i0e", "bessel_i1e": "i1e", "cbrt": "cbrt",
     "ceil": "ceil", "clz": "clz", "complex": "complex", "conj": "conj", "cos": "cos", "cosh": "cosh", "digamma": "digamma", "div": "div",
-    "eq": "eq", "erf": "erf", "erf_inv": "erfinv", "erfc": "erfc", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "floor": "floor",
+    "eq": "eq", "eq_to": "eq",
+    "erf": "erf", "erf_inv": "erfinv", "erfc": "erfc", "exp": "exp", "exp2": "exp2", "expm1": "expm1", "floor": "floor",
     "ge": "ge", "gt": "gt", "igamma": "igamma", "igammac": "igammac", "igamma_grad_a": "igamma_grad", "imag": "imag",
     "integer_pow": "pow", "is_finite": "isfinite", "le": "le", "le_to": "le", "lgamma": "lgamma", "log": "log", "log1p": "log1p",
     "logistic": "sigmoid", "lt": "lt", "lt_to": "lt", "max": "maximum", "min": "minimum", "mul": "mul", "ne": "ne", "neg": "neg",
@@ -64,12 +65,12 @@ def pointwise(rec: Tape, node: Node) -> Translated:
 def _with_constant(rec: Tape, node: Node, name: str, data: Data, other: Value, data_first: bool) -> Value | None:
     """The result of a bias, or of the division that makes a sum a mean; None for anything else."""
     same = rec.ops[data.op].shape == node.out
-    if name in ("add", "sub") and same and (data.fixed is None and data.faint is None):
-        if isinstance(other, Weight) or (isinstance(other, Const) and _is_plain(other)):
-            result = Data(data.op)
-            if name == "sub" and data_first and isinstance(other, Weight):
-                rec.shifted.add(result)
-            return result
+    plain = isinstance(other, Weight) or (isinstance(other, Const) and _is_plain(other))
+    if name in ("add", "sub") and same and plain and data.fixed is None and data.faint is None:
+        result = Data(data.op)
+        if name == "sub" and data_first and isinstance(other, Weight):
+            rec.shifted.add(result)
+        return result
     if name in ("div", "mul") and same and data_first | (name == "mul") and isinstance(other, Const):
         return patterns.averaged(rec, name, data, other)
     return None
@@ -138,7 +139,7 @@ def clamp(rec: Tape, node: Node) -> Translated:
 
 @primitive(
     "stop_gradient copy copy_p convert_element_type reduce_precision optimization_barrier device_put sharding_constraint pvary pcast "
-    "reshard layout_constraint mesh_cast name bitcast_convert_type copy_to_host_async"
+    "reshard layout_constraint mesh_cast name bitcast_convert_type copy_to_host_async tie"
 )
 def identity(rec: Tape, node: Node) -> Translated:
     """The same values, and no op at all."""
@@ -178,6 +179,7 @@ def select(rec: Tape, node: Node) -> Translated:
 
 @primitive("split")
 def split(rec: Tape, node: Node) -> list[Value]:
+    """Pieces along an axis."""
     from isopter.capture.jax.translate.shapes import cut
 
     axis, start = node.params["axis"], 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -25,6 +26,7 @@ def data_of(node: Node, position: int = 0) -> Data:
 
 @primitive("reshape")
 def reshape(rec: Tape, node: Node) -> Translated:
+    """The same elements under another shape; axes of length 1 that come and go are told by their neighbours."""
     value, out = data_of(node), node.out
     if node.params.get("dimensions") is not None:
         raise Unknown("an order of axes")
@@ -47,7 +49,7 @@ def _ones(shape: Shape, out: Shape) -> tuple[tuple[int, int], ...] | None:
         return None
     pairs = list(zip(long_out, long_in, strict=True))
     edges = [(-1, -1), *pairs, (len(out), len(shape))]
-    for (o, i), (p, j) in zip(edges, edges[1:], strict=False):  # axes of 1 between the same neighbours, from the left
+    for (o, i), (p, j) in itertools.pairwise(edges):  # axes of 1 between the same neighbours, from the left
         pairs += zip(range(o + 1, p), range(i + 1, j), strict=False)
     return tuple(sorted(pairs))
 
@@ -74,7 +76,8 @@ def _repeated(rec: Tape, value: Data, out: Shape) -> Value | None:
     merged = (*op.shape[: axis - 1], op.shape[axis - 1] * op.shape[axis], *op.shape[axis + 1 :])
     if axis == 0 or merged != out or op.shape[axis - 1] < 1:
         return None
-    source = moved_axes(rec, op.inputs[0], (*before[:axis], *before[axis + 1 :]), [(a - (a > axis), a) for a in range(len(before)) if a != axis])
+    others = [(a - (a > axis), a) for a in range(len(before)) if a != axis]
+    source = moved_axes(rec, op.inputs[0], (*before[:axis], *before[axis + 1 :]), others)
     return Data(interpolated(rec, source, axis - 1, out[axis - 1], "nearest", False))
 
 
@@ -99,6 +102,7 @@ def broadcast(rec: Tape, node: Node) -> Translated:
 
 @primitive("squeeze")
 def squeeze(rec: Tape, node: Node) -> Translated:
+    """Without some axes of length 1."""
     value, shape = data_of(node), node.shapes[0]
     gone = {int(d) % len(shape) for d in node.params["dimensions"]}
     kept = [a for a in range(len(shape)) if a not in gone]
@@ -108,6 +112,7 @@ def squeeze(rec: Tape, node: Node) -> Translated:
 
 @primitive("expand_dims")
 def expand_dims(rec: Tape, node: Node) -> Translated:
+    """With new axes of length 1."""
     value = data_of(node)
     new = {int(d) % len(node.out) for d in node.params["dimensions"]}
     kept = [a for a in range(len(node.out)) if a not in new]
@@ -117,6 +122,7 @@ def expand_dims(rec: Tape, node: Node) -> Translated:
 
 @primitive("transpose")
 def transpose(rec: Tape, node: Node) -> Translated:
+    """The axes in another order."""
     value, order = data_of(node), [int(a) for a in node.params["permutation"]]
     return value.moved(turned(rec, value.op, order), node.shapes[0], lambda x: x.transpose(order))
 
@@ -132,6 +138,7 @@ def turned(rec: Tape, op: int, order: Sequence[int]) -> int:
 
 @primitive("rev")
 def reverse(rec: Tape, node: Node) -> Translated:
+    """Backwards along some axes."""
     value = data_of(node)
     op, axes = value.op, tuple(int(a) for a in node.params["dimensions"])
     for axis in axes:
@@ -141,6 +148,7 @@ def reverse(rec: Tape, node: Node) -> Translated:
 
 @primitive("slice")
 def slice_(rec: Tape, node: Node) -> Translated:
+    """Per axis a start and a step."""
     p = node.params
     strides = p["strides"] or (1,) * len(node.out)
     cuts = {a: (int(s), int(t), n) for a, (s, t, n) in enumerate(zip(p["start_indices"], strides, node.out, strict=True))}
@@ -200,6 +208,7 @@ def dynamic_update_slice(rec: Tape, node: Node) -> Translated:
 
 @primitive("concatenate")
 def concatenate(rec: Tape, node: Node) -> Translated:
+    """Side by side along an axis."""
     axis = int(node.params["dimension"])
     inputs, offsets, at = [], [], 0
     for value, shape in zip(node.inputs, node.shapes, strict=True):
@@ -283,8 +292,32 @@ def _joined(node: Node, axis: int, what: str) -> Array | None:
     return np.concatenate(sized, axis=axis)
 
 
+@primitive("stack")
+def stack(rec: Tape, node: Node) -> Translated:
+    """Side by side along a new axis."""
+    axis, rows = int(node.params["axis"]), []
+    for at, value in enumerate(node.inputs):
+        if isinstance(value, Data):
+            rows.append((moves.unsqueeze(rec, value.op, axis), at))
+    params = {"axis": axis, "offsets": tuple(at for _, at in rows)}
+    return rec.emit("concat", node.out, [op for op, _ in rows], params, "stack")
+
+
+@primitive("unstack")
+def unstack(rec: Tape, node: Node) -> list[Value]:
+    """One result for each position of an axis."""
+    axis = int(node.params["axis"])
+    found: list[Value] = []
+    for at, out in enumerate(node.outs):
+        op = cut(rec, node.inputs[0], {axis: (at, 1, 1)}, "unstack").op
+        kept = [a for a in range(len(out) + 1) if a != axis]
+        found.append(Data(moved_axes(rec, op, out, list(enumerate(kept)))))
+    return found
+
+
 @primitive("tile")
 def tile(rec: Tape, node: Node) -> Translated:
+    """Repeated as a whole along each axis."""
     op = source_op(node)
     for axis, count in enumerate(node.params["reps"]):
         n = rec.ops[op].shape[axis]

@@ -41,7 +41,8 @@ def conv(rec: Tape, node: Node) -> Translated:
     if transposed:
         stride, before = spread, tuple(d * (k - 1) - b for d, k, b in zip(dilation, kernel, before, strict=True))
     checked(rec.label or node.op, out[2:], kernel, stride, dilation, before)
-    params: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": before, "groups": int(p["feature_group_count"])}
+    params: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": before}
+    params["groups"] = int(p["feature_group_count"])
     inputs = [op]
     if (computed := node.data(1)) is not None:
         if transposed:
