@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from tensorflow.python.eager import context, execute  # type: ignore[import-untyped]
-from tensorflow.python.framework import function_def_to_graph, kernels, op_def_registry  # type: ignore[import-untyped]
+from tensorflow.python.framework import kernels, op_def_registry  # type: ignore[import-untyped]
 from tensorflow.python.util import nest  # type: ignore[import-untyped]
 
 import tensorflow as tf  # type: ignore[import-untyped]
@@ -15,12 +15,45 @@ from isopter.errors import CaptureError
 from isopter.graph import Shape
 
 
-def body_of(function: Any) -> tuple[list[Any], list[str], list[str]]:
-    """A FunctionDef as nodes of a graph, the names of its arguments (placeholders among the nodes), and the tensors that it returns."""
-    with tf.Graph().as_default():
-        graph, flat = function_def_to_graph.function_def_to_graph_def(function)
+def body_of(function: Any, library: Mapping[str, Any]) -> tuple[list[Any], list[str], list[str]]:
+    """A FunctionDef as nodes of a graph, the names of its arguments (placeholders among the nodes), and the tensors that it returns.
+
+    In a function a tensor is called by the name of an output and a position in it (``split:output:2``), in a graph by a number
+    (``split:2``). `library`: other functions, which may be ops of this one.
+    """
+    flat: dict[str, str] = {}
+    nodes: list[Any] = []
+    for argument in function.signature.input_arg:
+        node = tf.compat.v1.NodeDef(name=argument.name, op="Placeholder")
+        node.attr["dtype"].type = argument.type
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(None).as_proto())
+        nodes.append(node)
+        flat[argument.name] = f"{argument.name}:0"
+    for given in function.node_def:
+        definition = library[given.op].signature if given.op in library else op_def_registry.get(given.op)
+        if definition is None:
+            raise CaptureError(f"{given.name} is an op {given.op!r} that this TensorFlow does not have. Load its library first.")
+        start = 0
+        for out in definition.output_arg:
+            length = len(given.attr[out.type_list_attr].list.type) if out.type_list_attr else 1
+            length = given.attr[out.number_attr].i if out.number_attr else length
+            flat |= {f"{given.name}:{out.name}:{k}": f"{given.name}:{start + k}" for k in range(length)}
+            start += length
+    for given in function.node_def:
+        node = tf.compat.v1.NodeDef()
+        node.CopyFrom(given)
+        del node.input[:]
+        node.input.extend(_flat(flat, name, function) for name in given.input if not name.startswith("^"))
+        nodes.append(node)
     arguments = [argument.name for argument in function.signature.input_arg]
-    return list(graph.node), arguments, [flat[function.ret[out.name]] for out in function.signature.output_arg]
+    return nodes, arguments, [_flat(flat, function.ret[out.name], function) for out in function.signature.output_arg]
+
+
+def _flat(names: Mapping[str, str], name: str, function: Any) -> str:
+    found = names.get(name) or names.get(f"{name}:0")
+    if found is None:
+        raise CaptureError(f"The function {function.signature.name} reads {name!r}, which nothing in it makes. It is damaged.")
+    return found
 
 
 def variable_spec(handle: Any) -> tuple[Shape | None, Any] | None:
@@ -37,9 +70,9 @@ def paths_of(structure: Any) -> list[str]:
     return [path.replace("/", ".") for path, leaf in nest.flatten_with_joined_string_paths(structure) if leaf is not None]
 
 
-def known_op(kind: str) -> bool:
-    """Whether TensorFlow, as it is installed and loaded, has an op of this type."""
-    return op_def_registry.get(kind) is not None
+def definition_of(kind: str) -> Any:
+    """The OpDef of a type of op; None where TensorFlow, as it is installed and loaded, has none."""
+    return op_def_registry.get(kind)
 
 
 def kernels_of(kind: str) -> list[Any]:

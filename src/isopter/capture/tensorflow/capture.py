@@ -77,7 +77,7 @@ def _output_names(concrete: Any) -> list[str]:
     count = len([t for t in concrete.outputs if t is not None])
     if len(names) != count or len(set(names)) != count:
         names = [""] * count if count == 1 else [str(k) for k in range(count)]
-    return [f"output_{n}" if n.isdigit() else n or "output" for n in names]
+    return [f"output_{n}" if n[:1].isdigit() else n or "output" for n in names]
 
 
 class Capture:
@@ -189,12 +189,11 @@ class Capture:
             return [Lost(tuple(ops)) for _ in node.outs]
         else:
             why = f"{node.op} gives a shape that values decide: what follows is bounded by all that it reads"
+        self.rec.issue(why)
         results: list[Value] = []
         for tensor, shape in zip(node.made.outputs, node.outs, strict=True):
             lost = shape is None or tensor.dtype in (tf.variant, tf.resource)
-            results.append(Lost(tuple(ops)) if lost or shape is None else Data(self.rec.opaque([shape], ops, node.op, why)[0]))
-        if self._is_open(node):
-            self.rec.issue(why)
+            results.append(Lost(tuple(ops)) if lost or shape is None else Data(self.rec.emit("opaque", shape, tuple(ops), {}, node.op)))
         return results
 
 

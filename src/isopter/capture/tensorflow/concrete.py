@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Traced:
 
 
 def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Traced:
-    """The concrete function of a model of TensorFlow. A model's own Python is traced, as it is whenever it is called; a SavedModel has none.
+    """The concrete function of a model of TensorFlow. A model's Python is traced, as it is whenever it is called; a SavedModel has none.
 
     Raises UsageError for sizes that are missing or do not fit, CaptureError where the model cannot be traced or loaded.
     """
@@ -87,7 +88,7 @@ def _checked(file: Path) -> None:
         for node in nodes:
             if node.op in RUNS_PYTHON:
                 raise CaptureError(f"{file}: {node.name} ({node.op}) calls Python that is not in the file. Write it with TensorFlow's ops.")
-            if node.op not in functions and not api.known_op(node.op):
+            if node.op not in functions and api.definition_of(node.op) is None:
                 raise CaptureError(f"{file}: {node.name} is an op {node.op!r} that this TensorFlow does not have. Load its library first.")
 
 
@@ -243,4 +244,6 @@ def _named(found: Traced, name: str) -> Traced:
 
 
 def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", None) or getattr(function, "name", "") or "tf.function")
+    name = getattr(function, "__name__", None) or getattr(function, "name", "") or "tf.function"
+    text = name.decode() if isinstance(name, bytes) else str(name)
+    return re.sub(r"^__inference_(signature_wrapper_)?(.*?)_\d+$", r"\2", text)

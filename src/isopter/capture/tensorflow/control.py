@@ -62,7 +62,7 @@ class _Body:
         function = flat.library.get(name)
         if function is None:
             raise CaptureError(f"{node.label} calls {name!r}, a function that is not in the graph.")
-        nodes, self.arguments, returned = api.body_of(function)
+        nodes, self.arguments, returned = api.body_of(function, flat.library)
         held = {
             a: Held(s, t.dtype, lambda: np.zeros(()), False)
             for a, s, t in zip(self.arguments, node.shapes, node.made.inputs, strict=True)

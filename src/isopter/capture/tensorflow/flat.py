@@ -122,18 +122,30 @@ class Flattener:
         if name not in self.bodies:
             if name not in self.library:
                 raise CaptureError(f"The graph calls {name!r}, a function that is not in it. Save or trace the model again.")
-            self.bodies[name] = api.body_of(self.library[name])
+            self.bodies[name] = api.body_of(self.library[name], self.library)
         nodes, arguments, returned = self.bodies[name]
         if len(arguments) != len(given):
             raise CaptureError(f"{name} takes {len(arguments)} tensors, and is called with {len(given)}.")
-        while any(f"{scope}{node.name}" in self.used for node in nodes):
-            scope = _next(scope)
-        rename = {node.name: f"{scope}{node.name}" for node in nodes}
-        self.used.update(rename.values())
+        rename = self._renamed([node.name for node in nodes], scope)
         self.alias |= {f"{rename[a]}:0": g for a, g in zip(arguments, given, strict=True)}
         held = set(arguments)
         self.add([node for node in nodes if node.name not in held], rename, depth + 1)
         return [_tensor(t, rename) for t in returned]
+
+    def _renamed(self, names: Sequence[str], scope: str) -> dict[str, str]:
+        """New names for the nodes of a call. Of a scope of which some name is taken, all nodes go to another: ``block_1/conv``."""
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(name.partition("/")[0], []).append(name)
+        rename: dict[str, str] = {}
+        for first, inside in groups.items():
+            repeat, own = 0, first
+            while (repeat and own in groups) or any(f"{scope}{own}{name[len(first) :]}" in self.used for name in inside):
+                repeat += 1
+                own = f"{first}_{repeat}"
+            rename |= {name: f"{scope}{own}{name[len(first) :]}" for name in inside}
+            self.used.update(rename[name] for name in inside)
+        return rename
 
     def _scope(self, call: str) -> str:
         """Where the nodes of a call go: beside it where TensorFlow itself made up its name, else under its name."""
@@ -151,14 +163,6 @@ class Flattener:
             if seen > len(self.alias):
                 raise CaptureError(f"The graph runs in a circle at {tensor}.")
         return tensor
-
-
-def _next(scope: str) -> str:
-    """Another scope where this one is taken: ``a/b/`` becomes ``a/b_1/``, and that ``a/b_2/``."""
-    if not scope:
-        return "call_1/"
-    found = re.fullmatch(r"(.*)_(\d+)/", scope)
-    return f"{found[1]}_{int(found[2]) + 1}/" if found else f"{scope[:-1]}_1/"
 
 
 def _tensor(name: str, rename: Mapping[str, str]) -> str:
@@ -199,6 +203,7 @@ def flat_of(
         node.input.extend(resolved)
     values = {f"{name}:0": item for name, item in held.items()}
     _variables(work, values)
+    held = {name[:-2]: item for name, item in values.items() if work.nodes[name[:-2]].op == "Placeholder"}
     ends = [work.resolve(t) for t in outputs]
     kept = _needed(work.nodes, ends)
     for name in inputs:
@@ -270,8 +275,27 @@ def _variables(work: Flattener, held: dict[str, Held]) -> None:
                 for k, item in enumerate(mine):
                     if item is not None and k >= ahead:
                         types[k - ahead] = item.dtype.as_datatype_enum
+            case _ if first and node.op not in ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp") and _reads(node):
+                _unknown(node, held)
             case _:
                 pass  # a captured tensor, and no variable; or a write, which no output needs
+
+
+def _reads(node: Any) -> bool:
+    """Whether an op takes a variable itself, and no value."""
+    found = api.definition_of(node.op)
+    return found is not None and bool(found.output_arg) and any(a.type == tf.resource.as_datatype_enum for a in found.input_arg)
+
+
+def _unknown(node: Any, held: dict[str, Held]) -> None:
+    """What an op makes of a variable, such as the state of a generator: a tensor that is held, and of whose values nothing is known."""
+    dtype = tf.as_dtype(api.definition_of(node.op).output_arg[0].type or node.attr["dtype"].type or tf.float32.as_datatype_enum)
+    shapes = node.attr["_output_shapes"].list.shape
+    shape = tf.TensorShape(shapes[0]) if shapes else tf.TensorShape([2] if node.op == "RngReadAndSkip" else None)
+    known = tuple(shape.as_list()) if shape.is_fully_defined() else None
+    _becomes(node, "Placeholder", 0, dtype=dtype)
+    node.attr["shape"].shape.CopyFrom(shape.as_proto())
+    held[f"{node.name}:0"] = Held(known, dtype, lambda: np.zeros(known or (), dtype.as_numpy_dtype), False)
 
 
 def _becomes(node: Any, op: str, inputs: int, **types: Any) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
 
+import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow import api
-from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, Flat, Held, flat_of, flatten
+from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, Held, flat_of, flatten
 from isopter.capture.tensorflow.kernels import WIDE, runs, types_of, widened
 from isopter.errors import CaptureError
 
@@ -28,7 +28,8 @@ class Prepared:
     kernel in double. `spec`: what the inputs must be."""
 
     def __init__(self, flat: Flat, watch: Sequence[str], dtype: Any, weights: Mapping[Operand, Any]) -> None:
-        self.spec = [(tuple(t.shape.as_list()), _as(t.dtype, dtype)) for t in (flat.graph.get_tensor_by_name(f"{n}:0") for n in flat.inputs)]
+        inputs = [flat.graph.get_tensor_by_name(f"{n}:0") for n in flat.inputs]
+        self.spec = [(tuple(t.shape.as_list()), _as(t.dtype, dtype)) for t in inputs]
         self.single: set[str] = set()
         self._run = _Run(flat, dtype, dict(weights), self.single)
         self._watch = list(watch)
@@ -96,7 +97,7 @@ class _Run:
             return [_at_rest(op, _as(op.outputs[0].dtype, self.dtype))]
         attributes = {n: a for n, a in op.node_def.attr.items() if not n.startswith("_")}
         wide = attributes if self.dtype is None else widened(attributes)
-        if not runs(op.type, wide):
+        if op.type in RUNS_PYTHON or not runs(op.type, wide):
             wide = attributes
             if self.dtype is not None:
                 self.single.add(op.type)
@@ -119,7 +120,7 @@ class _Run:
         """A function that an op calls, of values for its arguments."""
         if name not in self.flat.library:
             raise CaptureError(f"{op.name} calls {name!r}, a function that is not in the graph.")
-        nodes, arguments, returned = api.body_of(self.flat.library[name])
+        nodes, arguments, returned = api.body_of(self.flat.library[name], self.flat.library)
         held = {
             a: Held(tuple(t.shape.as_list()) if t.shape.is_fully_defined() else None, t.dtype, lambda: np.zeros(()), False)
             for a, t in zip(arguments, tensors, strict=True)
@@ -139,7 +140,7 @@ class _Run:
             yes, no = (self._body(op, n, list(op.inputs)[1:]) for n in names)
             return _listed(tf.cond(tf.cast(chosen, tf.bool), lambda: yes(*rest), lambda: no(*rest)))
         bodies = [self._body(op, f.name, list(op.inputs)[1:]) for f in op.get_attr("branches")]
-        return _listed(tf.switch_case(chosen, [lambda b=b: b(*rest) for b in bodies]))  # type: ignore[misc]
+        return _listed(tf.switch_case(chosen, [lambda b=b: b(*rest) for b in bodies]))
 
     def _loop(self, op: Any, inputs: list[Any]) -> list[Any]:
         condition = self._body(op, op.get_attr("cond").name, list(op.inputs))
@@ -164,11 +165,11 @@ def batch_norm(op: Any, inputs: Sequence[Any]) -> list[Any]:
 
 def _is_random(op: Any) -> bool:
     kind = op.type
-    return "Random" in kind and op.outputs[0].dtype.is_floating or kind in ("TruncatedNormal", "ParameterizedTruncatedNormal")
+    return ("Random" in kind and op.outputs[0].dtype.is_floating) or kind in ("TruncatedNormal", "ParameterizedTruncatedNormal")
 
 
 def _at_rest(op: Any, dtype: Any) -> Any:
-    """Random numbers that are the same each time. Uniform ones are just below 1: what one draw drops, another keeps; at rest, all is read."""
+    """Random numbers that are the same each time. Uniform ones are just below 1: what one draw drops, another keeps, so all is read."""
     shape = op.outputs[0].shape
     if not shape.is_fully_defined():
         raise CaptureError(f"{op.name} draws random numbers of a shape that values decide, and cannot be verified.")

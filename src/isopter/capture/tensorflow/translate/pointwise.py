@@ -83,7 +83,7 @@ def clip(rec: Builder, node: Node) -> Translated:
 
 @tf_op(
     "Identity IdentityN StopGradient PreventGradient CheckNumerics CheckNumericsV2 Snapshot PlaceholderWithDefault EnsureShape "
-    "DebugIdentity DebugIdentityV2 DebugIdentityV3 Copy CopyHost ReadVariableOp XlaSharding OptimizationBarrier XlaOptimizationBarrier"
+    "DebugIdentity DebugIdentityV2 DebugIdentityV3 Copy CopyHost XlaSharding OptimizationBarrier XlaOptimizationBarrier"
 )
 def identity(rec: Builder, node: Node) -> Translated:
     """The same values, and no op at all."""

@@ -25,10 +25,10 @@ def _too_long(node: Node) -> bool:
     return max(sizes) > LONGEST or not min(sizes)
 
 
-@tf_op("ResizeBilinear ResizeBicubic QuantizedResizeBilinear")
+@tf_op("ResizeBilinear ResizeBicubic")
 def resize(rec: Builder, node: Node) -> Translated:
     """Half pixels, aligned corners, or (as in TensorFlow 1) points at the left edge of their pixel."""
-    if _too_long(node) or node.op.startswith("Quantized"):
+    if _too_long(node):
         return opaque(rec, node)
     corners, half = bool(node.attr("align_corners", False)), bool(node.attr("half_pixel_centers", False))
     mode = "cubic" if node.op == "ResizeBicubic" else "linear"
@@ -107,8 +107,8 @@ def _with(rec: Builder, op: int, axis: int, n: int) -> tuple[int, ...]:
 
 @tf_op("ScaleAndTranslate")
 def scale_and_translate(rec: Builder, node: Node) -> Translated:
-    """What tf.image.resize writes with antialias: a triangle or a cubic filter, widened when it shrinks. Other filters and shifts are bounded
-    by the whole of the axes."""
+    """What tf.image.resize writes with antialias: a triangle or a cubic filter, widened when it shrinks. Other filters and shifts are
+    bounded by the whole of the axes."""
     if _too_long(node):
         return opaque(rec, node)
     op = node.source()

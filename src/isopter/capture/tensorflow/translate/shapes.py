@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -165,9 +166,8 @@ def strided_slice(rec: Builder, node: Node) -> Translated:
     index = index_of(node)
     op, shape = node.source(), node.shape(0)
     wanted = np.arange(math.prod(shape)).reshape(shape)[index] if math.prod(shape) <= 64 else None
-    axis = 0
     dropped: list[int] = []
-    for item in _without_ellipsis(index, len(shape)):
+    for axis, item in enumerate(_without_ellipsis(index, len(shape))):
         if item is None:
             op = moves.unsqueeze(rec, op, axis)
         elif isinstance(item, int):
@@ -176,7 +176,6 @@ def strided_slice(rec: Builder, node: Node) -> Translated:
         else:
             kept = range(rec.shape(op)[axis])[item]
             op = moves.slice_axis(rec, op, axis, kept.start, kept.step, len(kept))
-        axis += 1
     op = moves.squeeze(rec, op, set(dropped), "select")
     assert wanted is None or wanted.shape == rec.shape(op)
     return moved(node, op, lambda x: x[index])
@@ -185,11 +184,11 @@ def strided_slice(rec: Builder, node: Node) -> Translated:
 Item = slice | int | None
 
 
-def index_of(node: Node, first: int = 1) -> tuple[Item | object, ...]:
+def index_of(node: Node, first: int = 1) -> tuple[Any, ...]:
     """The index of a strided slice, whose begin, end and strides are constant inputs from `first` on."""
     begin, end, strides = (node.ints(first + k) for k in range(3))
     masks = {n: int(node.attr(f"{n}_mask", 0)) for n in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
-    index: list[Item | object] = []
+    index: list[Any] = []
     for k, (b, e, s) in enumerate(zip(begin, end, strides, strict=True)):
         bit = 1 << k
         if masks["ellipsis"] & bit:
@@ -205,7 +204,7 @@ def index_of(node: Node, first: int = 1) -> tuple[Item | object, ...]:
     return tuple(index)
 
 
-def _without_ellipsis(index: Sequence[Item | object], rank: int) -> list[Item]:
+def _without_ellipsis(index: Sequence[Any], rank: int) -> list[Item]:
     """With the axes that an ellipsis, or nothing, stands for."""
     named = sum(1 for item in index if item is not None and item is not ...)
     whole: list[Item] = [slice(None)] * (rank - named)
@@ -214,7 +213,7 @@ def _without_ellipsis(index: Sequence[Item | object], rank: int) -> list[Item]:
         if item is ...:
             items += whole
         else:
-            items.append(item)  # type: ignore[arg-type]
+            items.append(item)
     return items
 
 

@@ -1,0 +1,54 @@
+"""Every op that has a translator: the analysis misses nothing, and where it says exact it names nothing too many."""
+
+from __future__ import annotations
+
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from tests.tensorflow.cases import ARITHMETIC, IMAGE, ODD, PAIRS, SERIES, VOLUME, cases, models, transposed  # noqa: E402
+
+import isopter as ip  # noqa: E402
+from isopter.capture.tensorflow import translate  # noqa: E402
+
+SETTLED = frozenset("causal.Softmax causal_finite.Softmax".split())
+"""The first token sees itself alone, with a weight of 1 whatever it is: that it is read is not to be seen."""
+
+
+@pytest.mark.parametrize("shape", [IMAGE, ODD, VOLUME, SERIES], ids=["image", "odd", "volume", "series"])
+def test_every_op_is_proved(shape: tuple[int, ...]) -> None:
+    names, function = models()[shape]
+    axes = tuple(range(1, len(shape) - 1))
+    analysis = ip.analyze(function, shape, axes=axes)
+    found = ip.verify(function, shape, axes=axes, units=24)
+    wrong = [v for v in found.layers if v.missed or (v.exact and v.excess and v.name not in SETTLED)]
+    assert not wrong
+    verdicts = {v.name: v for v in found.layers}
+    ends = {name: verdicts[analysis.ops[analysis.find(name.strip("_"))]] for name in names}
+    assert all(v.checked for v in ends.values())
+    assert {n for n, v in ends.items() if not v.exact} == {n for n in names if n.startswith("_")}
+
+
+def test_there_is_a_case_for_every_op() -> None:
+    """Of the types with a translator; those of UNTRIED only rename, read without effect, or have no kernel on the CPU."""
+    ran: set[str] = set()
+    for shape, (_, function) in models().items():
+        graph = function.get_concrete_function(tf.TensorSpec(shape)).graph
+        ran |= {op.type for op in graph.get_operations()}
+    assert len(cases()) > 400 and len(ARITHMETIC) + len(PAIRS) > 60
+    assert set(translate.known()) - ran == set(UNTRIED.split())
+
+
+UNTRIED = (
+    "CheckNumericsV2 Conv2DBackpropInputV2 Conv3DBackpropInput Copy CopyHost DebugIdentity DebugIdentityV2 DebugIdentityV3 Dequantize IsFinite "
+    "IsInf IsNan OptimizationBarrier QuantizeAndDequantize QuantizeV2 TopK XlaEinsum XlaOptimizationBarrier XlaSharding _FusedBatchNormEx"
+)
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+def test_dilation_widens_the_kernel_of_a_transposed_convolution(padding: str) -> None:
+    """There is no kernel for it on the CPU; its field is that of the plain one whose kernel is as wide."""
+    dilated = ip.analyze(tf.function(lambda x: transposed(x, 3, 1, padding, 2)), IMAGE)["output"]
+    plain = ip.analyze(tf.function(lambda x: transposed(x, 5, 1, padding)), IMAGE)["output"]
+    assert (dilated.size, dilated.stride, dilated.start) == (plain.size, plain.stride, plain.start) == ((5, 5), (1, 1), plain.start)
+    assert dilated.support((4, 4)).count < plain.support((4, 4)).count
