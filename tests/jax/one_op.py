@@ -13,11 +13,13 @@ from jax import lax
 
 Case = tuple[Callable[..., Any], tuple[int, ...]]
 
-RNG = np.random.default_rng(0)
-
-
 def weights(*shape: int) -> np.ndarray:
-    return RNG.standard_normal(shape).astype(np.float32)
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def windows(start: float, by: Callable[..., Any], size: tuple[int, ...], **options: Any) -> Callable[..., Any]:
+    options = {"window_strides": (1,) * len(size), "padding": "VALID"} | options
+    return lambda x: lax.reduce_window(x, start, by, size, **options)
 
 
 def conv(numbers: Any, kernel: tuple[int, ...], **options: Any) -> Callable[..., Any]:
@@ -44,21 +46,24 @@ CONVS: dict[str, Case] = {
     "transposed_odd": (conv(NHWC, (2, 4, 2, 4), lhs_dilation=(3, 1), padding=((0, 1), (1, 2)), rhs_dilation=(2, 1)), (1, 5, 6, 2)),
     "transposed_cropped": (conv(NHWC, (3, 3, 2, 4), lhs_dilation=(2, 2), padding=((-1, -1), (-2, 0))), (1, 6, 6, 2)),
     "transposed_strided": (conv(NHWC, (3, 3, 2, 4), lhs_dilation=(3, 2), window_strides=(2, 1), padding=((0, 1), (1, 0))), (1, 6, 6, 2)),
-    "conv_transpose": (lambda x, w=weights(3, 3, 2, 4): lax.conv_transpose(x, w, (2, 2), "SAME"), (1, 5, 5, 2)),
+    "conv_transpose": (lambda x: lax.conv_transpose(x, weights(3, 3, 2, 4), (2, 2), "SAME"), (1, 5, 5, 2)),
     "one_d": (conv(("NWC", "WIO", "NWC"), (3, 2, 4), rhs_dilation=(2,), padding=((4, 0),)), (1, 20, 2)),
     "three_d": (conv(("NDHWC", "DHWIO", "NDHWC"), (3, 1, 2, 1, 2), window_strides=(2, 1, 1)), (1, 6, 5, 4, 1)),
     "one_pixel": (conv(NHWC, (3, 3, 2, 4)), (1, 1, 1, 2)),
     "sobel": (lambda x: lax.conv(x, np.array([[[[1, 0, -1], [2, 0, -2], [1, 0, -1]]]], np.float32), (1, 1), "SAME"), (1, 1, 8, 8)),
     "laplace": (lambda x: lax.conv(x, np.array([[[[0, 1, 0], [1, -4, 1], [0, 1, 0]]]], np.float32), (2, 2), "VALID"), (1, 1, 9, 9)),
-    "computed_filters": (lambda x: lax.conv(x, jnp.mean(x, (0, 2, 3)).reshape(1, 2, 1, 1) * jnp.ones((1, 2, 3, 3)), (1, 1), "SAME"), (1, 2, 6, 6)),
+    "computed_filters": (
+        lambda x: lax.conv(x, jnp.mean(x, (0, 2, 3)).reshape(1, 2, 1, 1) * jnp.ones((1, 2, 3, 3)), (1, 1), "SAME"),
+        (1, 2, 6, 6),
+    ),
 }  # fmt: skip
 
 POOLS: dict[str, Case] = {
     "max": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (0, 1), (0, 0))), (1, 9, 8, 2)),
     "max_nchw": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 3), (1, 1, 2, 2), "SAME"), (1, 2, 9, 8)),
     "min": (lambda x: lax.reduce_window(x, jnp.inf, lax.min, (1, 2, 2, 1), (1, 1, 1, 1), "VALID"), (1, 6, 5, 2)),
-    "dilated": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 3, 1), (1, 1, 1, 1), "VALID", window_dilation=(1, 3, 2, 1)), (1, 9, 9, 2)),
-    "base_dilated": (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 1, 1, 1), "VALID", base_dilation=(1, 2, 3, 1)), (1, 5, 5, 2)),
+    "dilated": (windows(-jnp.inf, lax.max, (1, 2, 3, 1), window_dilation=(1, 3, 2, 1)), (1, 9, 9, 2)),
+    "base_dilated": (windows(-jnp.inf, lax.max, (1, 2, 2, 1), base_dilation=(1, 2, 3, 1)), (1, 5, 5, 2)),
     "average": (lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4, (1, 8, 6, 2)),
     "average_same": (
         lambda x: lax.reduce_window(x, 0.0, lax.add, (1, 3, 3, 1), (1, 2, 2, 1), "SAME")
@@ -121,12 +126,12 @@ INDEXING: dict[str, Case] = {
 }  # fmt: skip
 
 MIXING: dict[str, Case] = {
-    "dense": (lambda x, w=weights(2, 3): x @ w, (1, 6, 5, 2)),
-    "dense_left": (lambda x, w=weights(3, 6): jnp.einsum("oh,nhwc->nowc", w, x), (1, 6, 5, 2)),
-    "flat": (lambda x, w=weights(60, 3): x.reshape(1, -1) @ w, (1, 6, 5, 2)),
-    "heads": (lambda x, w=weights(4, 2, 3): jnp.einsum("nlhd,hde->nle", x.reshape(1, 6, 4, 2), w), (1, 6, 8)),
-    "per_head": (lambda x, w=weights(4, 2, 3): jnp.einsum("nlhd,hde->nlhe", x.reshape(1, 6, 4, 2), w), (1, 6, 8)),
-    "vector": (lambda x, w=weights(5): x @ w, (1, 6, 5)),
+    "dense": (lambda x: x @ weights(2, 3), (1, 6, 5, 2)),
+    "dense_left": (lambda x: jnp.einsum("oh,nhwc->nowc", weights(3, 6), x), (1, 6, 5, 2)),
+    "flat": (lambda x: x.reshape(1, -1) @ weights(60, 3), (1, 6, 5, 2)),
+    "heads": (lambda x: jnp.einsum("nlhd,hde->nle", x.reshape(1, 6, 4, 2), weights(4, 2, 3)), (1, 6, 8)),
+    "per_head": (lambda x: jnp.einsum("nlhd,hde->nlhe", x.reshape(1, 6, 4, 2), weights(4, 2, 3)), (1, 6, 8)),
+    "vector": (lambda x: x @ weights(5), (1, 6, 5)),
     "scores": (lambda x: jnp.einsum("nlc,nmc->nlm", x, x), (1, 6, 4)),
     "batched": (lambda x: jnp.einsum("bhwc,bhvc->bhwv", x, x), (1, 6, 5, 2)),
     "outer": (lambda x: jnp.einsum("i,j->ij", x, x), (6,)),
@@ -157,8 +162,8 @@ MIXING: dict[str, Case] = {
 
 POINTWISE: dict[str, Case] = {
     name: (getattr(jax.nn, name), (1, 5, 4, 2))
-    for name in "relu relu6 silu gelu softplus leaky_relu elu selu celu hard_sigmoid hard_swish mish sigmoid log_sigmoid hard_tanh soft_sign "
-    "glu".split()
+    for name in "relu relu6 silu gelu softplus leaky_relu elu selu celu hard_sigmoid hard_swish mish sigmoid log_sigmoid hard_tanh "
+    "soft_sign glu".split()
 } | {
     "clip": (lambda x: jnp.clip(x, -1, 1), (1, 5, 4, 2)),
     "where": (lambda x: jnp.where(x > 1, x, -x), (1, 5, 4, 2)),
@@ -174,10 +179,12 @@ POINTWISE: dict[str, Case] = {
     "integers": (lambda x: (x > 0).astype(int) // 1 + 2, (1, 5, 4, 2)),
 }
 
+SIZES = (("up", "2", (5, 4), (10, 8)), ("up", "odd", (5, 4), (7, 9)), ("down", "2", (8, 6), (4, 3)), ("down", "odd", (9, 7), (4, 5)))
+
 RESIZES: dict[str, Case] = {
     f"{method}_{n}_{m}": ((lambda x, s=(1, *size, 2), method=method: jax.image.resize(x, s, method)), (1, *start, 2))
     for method in ("nearest", "linear", "cubic", "lanczos3")
-    for n, m, start, size in (("up", "2", (5, 4), (10, 8)), ("up", "odd", (5, 4), (7, 9)), ("down", "2", (8, 6), (4, 3)), ("down", "odd", (9, 7), (4, 5)))
+    for n, m, start, size in SIZES
 } | {
     "no_antialias": (lambda x: jax.image.resize(x, (1, 4, 3, 2), "linear", antialias=False), (1, 9, 7, 2)),
     "one_axis": (lambda x: jax.image.resize(x, (1, 10, 4, 2), "linear"), (1, 5, 4, 2)),
@@ -213,7 +220,8 @@ CONTROL: dict[str, Case] = {
 }  # fmt: skip
 
 FAMILIES = {
-    "conv": CONVS, "pool": POOLS, "move": MOVES, "index": INDEXING, "mix": MIXING, "pointwise": POINTWISE, "resize": RESIZES, "control": CONTROL,
+    "conv": CONVS, "pool": POOLS, "move": MOVES, "index": INDEXING, "mix": MIXING, "pointwise": POINTWISE, "resize": RESIZES,
+    "control": CONTROL,
 }  # fmt: skip
 
 ALL: dict[str, Case] = {f"{family}-{name}": case for family, cases in FAMILIES.items() for name, case in cases.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,8 @@ def drawn_weights(
     """New numbers for `weights` (the first arguments of the jaxpr), for its constants that are weights, and for weights that were never
     made (by key): weights that average what they are multiplied with, biases of 0, norms at rest. Whole numbers and masks stay."""
     jaxpr = closed.jaxpr
-    own: dict[Any, int] = {v: k for k, v in enumerate((*jaxpr.invars[: len(weights)], *jaxpr.constvars))}
-    walk = _Walk(len(own), {}, {}, [])
+    own = {v: _Made((k,)) for k, v in enumerate((*jaxpr.invars[: len(weights)], *jaxpr.constvars))}
+    walk = _Walk(len(own))
     walk.follow(jaxpr, own, set(jaxpr.invars[len(weights) :]), "")
     first = [SCALE if k < len(weights) else None for k in range(len(weights) + len(closed.consts))]
     arrays = (*weights, *closed.consts)
@@ -68,75 +68,98 @@ def _numbers(array: Any, use: Use | None, random: np.random.Generator, signed: b
     return drawn(random, use.role, shape, signed, use.fan_in, known)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A value computed of weights alone. `plain`: it is one weight, moved or times a number; others are no longer weights of a product."""
+
+    weights: tuple[int, ...]
+    plain: bool = True
+
+
 @dataclass(slots=True)
 class _Walk:
-    """`uses`: the first of each weight; `keys` and `made`: weights without numbers, counted on from `base`."""
+    """`uses`: the first of each weight; `rests`: weights under a root, as variances are; `keys` and `made`: weights without numbers,
+    counted on from `base`."""
 
     base: int
-    uses: dict[int, Use | None]
-    keys: dict[str, int]
-    made: list[Any]
+    uses: dict[int, Use | None] = field(default_factory=dict)
+    rests: set[int] = field(default_factory=set)
+    keys: dict[str, int] = field(default_factory=dict)
+    made: list[Any] = field(default_factory=list)
 
-    def follow(self, jaxpr: Any, own: dict[Any, int], data: set[Any], prefix: str) -> None:
-        """Note uses in a jaxpr, of whose variables `own` are weights and `data` depend on the inputs; both grow."""
+    def follow(self, jaxpr: Any, own: dict[Any, _Made], data: set[Any], prefix: str) -> None:
+        """Note uses in a jaxpr, of whose variables `own` are computed of weights and `data` depend on the inputs; both grow."""
         for at, eqn in enumerate(jaxpr.eqns):
             place = f"{prefix}{at}"
             if eqn.primitive.name == "isopter_weight":
-                self.keys[f"{place}:0"] = own[eqn.outvars[0]] = self.base + len(self.made)
+                own[eqn.outvars[0]] = _Made((self.base + len(self.made),))
+                self.keys[f"{place}:0"] = self.base + len(self.made)
                 self.made.append(Struct(eqn.params["shape"], eqn.params["dtype"]))
                 continue
-            ids = [None if isinstance(v, Literal) else own.get(v) for v in eqn.invars]
+            given = [None if isinstance(v, Literal) else own.get(v) for v in eqn.invars]
             reads = [not isinstance(v, Literal) and v in data for v in eqn.invars]
             inner = _inner(eqn)
             if inner is not None:
-                self._enter(eqn, inner, ids, reads, own, data, place)
-                continue
-            if any(reads):
+                self._enter(eqn, inner, given, reads, own, data, place)
+            elif any(reads):
                 data.update(eqn.outvars)
-            if any(k is not None for k in ids):
-                self._used(eqn, ids, reads, own)
+                self._used(eqn, given)
+            elif any(given):
+                own.update(dict.fromkeys(eqn.outvars, self._kept(eqn, given)))
 
     def _enter(
-        self, eqn: Any, inner: Any, ids: Sequence[int | None], reads: Sequence[bool], own: dict[Any, int], data: set[Any], at: str
+        self, eqn: Any, inner: Any, given: Sequence[_Made | None], reads: Sequence[bool], own: dict[Any, _Made], data: set[Any], at: str
     ) -> None:
-        inside = {v: k for v, k in zip(inner.invars, ids, strict=False) if k is not None}
+        inside = {v: k for v, k in zip(inner.invars, given, strict=False) if k is not None}
         tainted = {v for v, r in zip(inner.invars, reads, strict=False) if r}
-        if eqn.primitive.name == "scan" and tainted:
+        loops = eqn.primitive.name == "scan"
+        if loops and tainted:
             first, count = eqn.params.get("num_consts", 0), eqn.params.get("num_carry", 0)
             tainted |= {v for v in inner.invars[first : first + count] if v not in inside}
         self.follow(inner, inside, tainted, f"{at}/")
         for var, out in zip(eqn.outvars, inner.outvars, strict=False):
             if isinstance(out, Literal):
                 continue
-            if out in tainted or (eqn.primitive.name == "scan" and tainted):
+            if out in tainted or (loops and tainted):
                 data.add(var)
-            elif out in inside and eqn.primitive.name != "scan":
+            elif out in inside and not loops:
                 own[var] = inside[out]
 
-    def _used(self, eqn: Any, ids: Sequence[int | None], reads: Sequence[bool], own: dict[Any, int]) -> None:
+    def _kept(self, eqn: Any, given: Sequence[_Made | None]) -> _Made:
+        """What an equation makes of weights and numbers."""
+        ids = tuple(k for g in given if g is not None for k in g.weights)
+        first, name = given[0], eqn.primitive.name
+        if name in ("rsqrt", "sqrt"):
+            self.rests.update(ids)
+        numbers = all(g is not None or isinstance(v, Literal) for g, v in zip(given, eqn.invars, strict=True))
+        scaled = numbers and sum(g is not None for g in given) == 1 and name not in ("reduce_sum", "reduce_max")
+        moved = name in MOVES and first is not None
+        return _Made(ids, (moved or scaled) and all(g is None or g.plain for g in given))
+
+    def _used(self, eqn: Any, given: Sequence[_Made | None]) -> None:
+        """What weights are to an equation that reads data."""
         name = eqn.primitive.name
-        for position, weight in enumerate(ids):
-            if weight is None:
+        for position, made in enumerate(given):
+            if made is None:
                 continue
-            shape = eqn.invars[position].aval.shape
-            others = [(k, v) for at, (k, v) in enumerate(zip(ids, eqn.invars, strict=True)) if at != position]
-            if name in MOVES and position == 0:
-                own[eqn.outvars[0]] = weight
-            elif name == "conv_general_dilated" and position == 1:
-                spec = eqn.params["dimension_numbers"].rhs_spec
-                self.uses.setdefault(weight, Use("weight", float(math.prod(shape) / max(shape[spec[0]], 1))))
-            elif name == "dot_general":
-                inner = eqn.params["dimension_numbers"][0][position]
-                self.uses.setdefault(weight, Use("weight", float(math.prod(shape[a] for a in inner))) if any(reads) else None)
-            elif name in ("rsqrt", "sqrt"):
-                self.uses.setdefault(weight, Use("one"))
-            elif all(isinstance(v, Literal) for _, v in others) and eqn.outvars[0].aval.shape == shape:
-                own[eqn.outvars[0]] = weight  # a variance and its epsilon
+            use: Use | None
+            if name in ("conv_general_dilated", "dot_general"):
+                use = Use("weight", _fan_in(eqn, position)) if made.plain else None
             elif name in ("add", "add_any") or (name == "sub" and position == 1):
-                self.uses.setdefault(weight, Use("zero") if any(reads) else None)
+                use = Use("zero")
             else:
-                product = name == "mul" and all(k is not None or not isinstance(v, Literal) for k, v in others)
-                self.uses.setdefault(weight, Use("scale") if any(reads) or product else None)
+                use = SCALE if made.plain or name in ("mul", "div") else None
+            for weight in made.weights:
+                one = weight in self.rests and name in ("mul", "div")
+                self.uses.setdefault(weight, Use("one") if one else use)
+
+
+def _fan_in(eqn: Any, position: int) -> float:
+    """How many numbers a product adds up."""
+    shape = eqn.invars[position].aval.shape
+    if eqn.primitive.name == "dot_general":
+        return float(math.prod(shape[a] for a in eqn.params["dimension_numbers"][0][position]))
+    return float(math.prod(shape) / max(shape[eqn.params["dimension_numbers"].rhs_spec[0]], 1)) if position else 1.0
 
 
 def _inner(eqn: Any) -> Any:

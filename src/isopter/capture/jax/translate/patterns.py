@@ -180,15 +180,22 @@ def _norm(rec: Tape, own: int, other: int) -> Value | None:
     stat = rec.facts.get(other)
     if stat is None or stat.axes is None or not {"rsqrt", "sqrt"} & set(stat.trail):
         return None
-    root, centre = own, rec.ops[own]
-    if centre.kind == "pointwise" and centre.source == "sub" and len(centre.inputs) == 2:
-        mean = rec.facts.get(centre.inputs[1])
-        root = centre.inputs[0]
-        if mean is None or mean.axes != stat.axes or mean.root != root or not _aligned(rec, mean, centre.inputs[1], rec.ops[root].shape):
-            return None
-    if stat.root not in (root, own) or rec.ops[own].shape != rec.ops[root].shape or not _aligned(rec, stat, other, rec.ops[root].shape):
+    root = _centred(rec, own, stat.axes)
+    shape = rec.ops[root].shape
+    if _centred(rec, stat.root, stat.axes) != root or rec.ops[own].shape != shape or not _aligned(rec, stat, other, shape):
         return None
     if any(op in rec.values for op in (root, own)):
         return None
     axes = tuple(sorted(stat.axes))
-    return Data(rec.emit("norm", rec.ops[root].shape, [root], {"axes": axes}, "layer_norm" if root != own else "rms_norm"))
+    return Data(rec.emit("norm", shape, [root], {"axes": axes}, "layer_norm" if root != own else "rms_norm"))
+
+
+def _centred(rec: Tape, op: int, axes: tuple[int, ...]) -> int:
+    """x, where op is x - mean(x) over just these axes; else op itself."""
+    made = rec.ops[op]
+    if made.kind != "pointwise" or made.source != "sub" or len(made.inputs) != 2:
+        return op
+    root, mean = made.inputs[0], rec.facts.get(made.inputs[1])
+    if mean is None or mean.axes != axes or mean.root != root or made.shape != rec.ops[root].shape:
+        return op
+    return root if _aligned(rec, mean, made.inputs[1], made.shape) else op
