@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
-Built = tuple[nn.Module, Any]
-"""The network, and its input: a size, or tensors by position or name."""
+Built = tuple[Any, Any]
+"""The network, a torch module or a model of Keras, and its input: a size, or tensors by position or name; None if it knows its own."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 import isopter
 from isopter import Analysis
-from isopter.capture.dispatch import to_graph
+from isopter.capture.dispatch import framework, to_graph
 from zoo.catalogue import catalogue
 from zoo.entry import Entry
 from zoo.second_opinion import aliases, compare
 from zoo.setting import without_drawing
+from zoo.trial_keras import fill
 
 UNITS = 4
 """Pixels to change per network."""
@@ -52,6 +53,8 @@ def _fill(record: dict[str, Any], entry: Entry) -> None:
     record["stage"] = "build"
     with without_drawing():
         model, inputs = entry.build()
+    if framework(model) == "keras":
+        return fill(record, model, entry.proved, _answers)
     model.eval()
     record["parameters"] = sum(p.numel() for p in model.parameters())
     given: dict[str, Any] = {"input_size": inputs} if _is_size(inputs) else {"inputs": inputs}
