@@ -23,9 +23,8 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
             raise UsageError(f"{found.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
         images = [k for k, name in enumerate(found.names) if name is not None]
         if len(images) != 1:
-            raise UsageError(
-                f"{found.name} has the inputs {', '.join(map(str, found.names))}. Effective fields are measured on models of one."
-            )
+            names = ", ".join(map(str, found.names))
+            raise UsageError(f"{found.name} has the inputs {names}. Effective fields are measured on models of one.")
         keys = {made: made[0] for made in found.graph().calls.values()}
         return JaxProgram(found.closed, found.weights, len(found.weights) + images[0], keys, computed, place)
 
@@ -39,6 +38,5 @@ def device_of(device: Any) -> Any:
     try:
         return jax.devices(device)[0]
     except RuntimeError as error:
-        raise UsageError(
-            f"device={device!r} cannot be used: {str(error).splitlines()[0][:200]} Leave it out to stay where JAX is."
-        ) from error
+        said = str(error).splitlines()[0][:200]
+        raise UsageError(f"device={device!r} cannot be used: {said} Leave it out to stay where JAX is.") from error

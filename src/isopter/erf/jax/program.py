@@ -59,7 +59,7 @@ class JaxProgram:
         at = self.values.at(key)
         if at is None:
             with self._precision():
-                made = jax.eval_shape(lambda x: self._run([key], x, self.weights), self._struct())[0]
+                made = jax.eval_shape(lambda x: self._run([key], x, self._numbers()), self._struct())[0]
             return tuple(made.shape), str(made.dtype)
         return tuple(at.var.aval.shape), str(at.var.aval.dtype)
 
@@ -71,7 +71,7 @@ class JaxProgram:
         try:
             with self._precision():
                 function = self._function(units)
-                found = function(jnp.asarray(samples, self._dtype()), places, tuple(map(jnp.asarray, rows)), self.weights)
+                found = function(jnp.asarray(samples, self._dtype()), places, tuple(map(jnp.asarray, rows)), self._numbers())
                 return [np.asarray(g) for g in found]
         except Exception as error:  # whatever JAX, or what the model calls, raises
             shape = "x".join(map(str, samples.shape[1:]))
@@ -81,30 +81,36 @@ class JaxProgram:
     @contextlib.contextmanager
     def _precision(self) -> Any:
         device = contextlib.nullcontext() if self.device is None else jax.default_device(self.device)
-        with device, jax.enable_x64(self.double or jax.config.jax_enable_x64):
+        with device, jax.enable_x64(self.double or jax.numpy.zeros(()).dtype == np.float64):
             yield
 
     def _dtype(self) -> Any:
         return jnp.float64 if self.double else self.closed.jaxpr.invars[self.image].aval.dtype
 
     def _struct(self) -> Any:
-        return jax.ShapeDtypeStruct(self.closed.jaxpr.invars[self.image].aval.shape, self._dtype())
+        struct: Any = jax.ShapeDtypeStruct  # which has no types
+        return struct(self.closed.jaxpr.invars[self.image].aval.shape, self._dtype())
 
-    def _run(self, keys: Sequence[str], x: Any, weights: Sequence[Any]) -> list[Any]:
+    def _numbers(self) -> tuple[list[Any], list[Any]]:
+        """Weights and constants: arguments of what is compiled, so that the compiler does not compute with them."""
+        return self.weights, list(self.closed.consts)
+
+    def _run(self, keys: Sequence[str], x: Any, numbers: tuple[list[Any], list[Any]]) -> list[Any]:
+        weights, consts = numbers
         arguments = [*weights, *(jnp.zeros(v.aval.shape, v.aval.dtype) for v in self.closed.jaxpr.invars[len(weights) :])]
         arguments[self.image] = x
-        found = evaluate(self.closed, arguments, frozenset(keys), double=self.double)
+        found = evaluate(self.closed, arguments, frozenset(keys), consts=consts, double=self.double)
         return [found[key] for key in keys]
 
     def _made(self, units: tuple[Unit, ...]) -> Callable[..., Any]:
-        """Gradients, compiled: of samples, places of units, weights of channels, and weights of the model."""
+        """Gradients, compiled: of samples, places of units, weights of channels, and the model's numbers."""
 
-        def unit(x: Any, places: Any, rows: Any, weights: Any) -> list[Any]:
-            values = self._run([key for key, _, _ in units], x, weights)
+        def unit(x: Any, places: Any, numbers: Any) -> list[Any]:
+            values = self._run([key for key, _, _ in units], x, numbers)
             return [_at(v, axes, place) for v, (_, axes, _), place in zip(values, units, places, strict=True)]
 
-        def gradients(x: Any, places: Any, rows: Any, weights: Any) -> list[Any]:
-            values, back = jax.vjp(lambda y: unit(y, places, rows, weights), x)
+        def gradients(x: Any, places: Any, rows: Any, numbers: Any) -> list[Any]:
+            values, back = jax.vjp(lambda y: unit(y, places, numbers), x)
             found = []
             for k, (value, (_, _, weighed)) in enumerate(zip(values, units, strict=True)):
                 factors = rows[k].reshape(value.shape).astype(value.dtype) if weighed else (value > 0).astype(value.dtype)

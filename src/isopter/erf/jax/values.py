@@ -93,9 +93,8 @@ class Values:
         if eqn.primitive.name in ("broadcast_in_dim", "convert_element_type", "copy"):
             return self._is_number(found[0], eqn.invars[0])
         inner = inner_of(eqn.primitive.name, eqn.params)
-        if inner is not None:
-            return self._is_number((*found[0], found[1]), self._inner((*found[0], found[1])).outvars[found[2]])
-        return False
+        within = (*found[0], found[1])
+        return inner is not None and self._is_number(within, self._inner(within).outvars[found[2]])
 
     # ---- parts -----------------------------------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class Values:
         """The jaxpr that these equations call, one in the other; None where one of them calls none."""
         if inside not in self._jaxprs:
             outer = self._inner(inside[:-1])
-            eqn = None if outer is None else outer.eqns[inside[-1]]
+            eqn: Any = None if outer is None else outer.eqns[inside[-1]]
             inner = None if eqn is None else inner_of(eqn.primitive.name, eqn.params)
             self._jaxprs[inside] = None if inner is None else inner.jaxpr
             if inner is not None:
