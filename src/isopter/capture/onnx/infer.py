@@ -64,7 +64,7 @@ def inferred(schema: Any, node: Any, known: Mapping[str, tuple[Value, Any]], imp
     """Types of the node's outputs, as far as they follow. Raises CaptureError, in onnx's words, where the inputs do not fit the op."""
     holds_graphs = any(a.HasField("g") or a.graphs for a in node.attribute)
     names = known if holds_graphs else dict.fromkeys(n for n in node.input if n)
-    types = {name: kind for name in names if (kind := known[name][1]) is not None}
+    types = {name: kind for name in names if (kind := _type_of(*known[name])) is not None}
     if any(n and n not in types for n in node.input):
         return {}
     told = {name: tensor for name in node.input if name and (tensor := _told(node.op_type, known[name][0])) is not None}
@@ -74,6 +74,13 @@ def inferred(schema: Any, node: Any, known: Mapping[str, tuple[Value, Any]], imp
         said = " ".join(str(error).split())[:240]
         raise CaptureError(f"{label}: {node.op_type} does not fit its inputs ({said}). Check the file with onnx.checker.") from error
     return {name: kind for name, kind in found.items() if isinstance(kind, TypeProto)}
+
+
+def _type_of(value: Value, kind: Any) -> Any:
+    """The type that inference gave, or else that of the numbers that are known by now (of a range)."""
+    if kind is not None or not isinstance(value, Const) or (array := value.load()) is None:
+        return kind
+    return tensor_type(array.shape, helper.np_dtype_to_tensor_dtype(array.dtype))
 
 
 def _told(op: str, value: Value) -> Any:
