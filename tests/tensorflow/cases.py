@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 import tensorflow as tf
 
 Case = tuple[Callable[[Any], Any], tuple[int, ...]]
@@ -81,7 +82,9 @@ def resizes() -> dict[str, Case]:
     for target in ((16, 20), (4, 5), (11, 7), (1, 1), (8, 10), (3, 13)):
         for op in ("ResizeBilinear", "ResizeBicubic", "ResizeNearestNeighbor", "ResizeArea"):
             for corners, half in ((False, False), (True, False), (False, True)):
-                if (op == "ResizeArea" and (half or target == (8, 10))) or (op == "ResizeNearestNeighbor" and target == (8, 10) and corners):
+                if (op == "ResizeArea" and (half or target == (8, 10))) or (
+                    op == "ResizeNearestNeighbor" and target == (8, 10) and corners
+                ):
                     continue
                 extra = {} if op == "ResizeArea" else {"half_pixel_centers": half}
                 name = f"{op}_{target[0]}x{target[1]}_{'corners' if corners else 'half' if half else 'edge'}"
@@ -236,6 +239,7 @@ PICKED: dict[str, Case] = {
     "noise": (lambda x: x + tf.random.normal(tf.shape(x)), IMAGE),
 }
 
+
 def whole(x: Any) -> Any:
     """Numbers without fractions."""
     return tf.cast(x * 100, tf.int32)
@@ -311,7 +315,10 @@ PAIRS = (
 
 def pointwise() -> dict[str, Case]:
     """Ops of one number, and of two: an image with itself turned around."""
-    found: dict[str, Case] = {n: (lambda x, n=n: tf.cast(getattr(raw, n)(**{_first(n): x + 1 if n == "Acosh" else x * 0.4}), tf.float32), IMAGE) for n in ARITHMETIC}
+    found: dict[str, Case] = {
+        n: (lambda x, n=n: tf.cast(getattr(raw, n)(**{_first(n): x + 1 if n == "Acosh" else x * 0.4}), tf.float32), IMAGE)
+        for n in ARITHMETIC
+    }
     return found | {n: (lambda x, n=n: tf.cast(_pair(n, x, x[:, ::-1, :1]), tf.float32), IMAGE) for n in PAIRS}
 
 

@@ -64,8 +64,7 @@ class _Body:
             raise CaptureError(f"{node.label} calls {name!r}, a function that is not in the graph.")
         nodes, self.arguments, returned = api.body_of(function, flat.library)
         held = {
-            a: Held(s, t.dtype, lambda: np.zeros(()), False)
-            for a, s, t in zip(self.arguments, node.shapes, node.made.inputs, strict=True)
+            a: Held(s, t.dtype, lambda: np.zeros(()), False) for a, s, t in zip(self.arguments, node.shapes, node.made.inputs, strict=True)
         }
         self.flat = flat_of(nodes, flat.library, {}, held, returned, {})
 

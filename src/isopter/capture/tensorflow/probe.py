@@ -77,9 +77,7 @@ class TensorFlowProber:
         number, baseline, step = self.steps[probe]
         watch = tuple(dict.fromkeys(t.path for t in targets.values()))
         function = self._prepared(number, watch)
-        base = [
-            probes.baseline(shape, dtype.as_numpy_dtype, baseline, [self.seed, k]) for k, (shape, dtype) in enumerate(function.spec)
-        ]
+        base = [probes.baseline(shape, dtype.as_numpy_dtype, baseline, [self.seed, k]) for k, (shape, dtype) in enumerate(function.spec)]
         before = self._run(function, watch, base)
         image = self.images[origin]
         rows: dict[str, list[Bools]] = {key: [] for key in targets}
