@@ -33,9 +33,15 @@ def interception() -> Any:
 def _listening(linen: Any) -> Iterator[None]:
     def listen(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
         path = ".".join(context.module.path)
-        if context.method_name != "__call__" or not path:
+        if context.method_name != "__call__" or not path or path in active[-1:]:
             return call(*args, **kwargs)
-        return heard(lambda: call(*args, **kwargs), path)
+        active.append(path)
+        try:
+            return heard(lambda: call(*args, **kwargs), path)
+        finally:
+            active.pop()
+
+    active: list[str] = []  # a call that a class hands on to its parent's is one call
 
     with linen.override_named_call(False), linen.intercept_methods(listen):
         yield

@@ -49,11 +49,12 @@ def heard(call: Callable[[], Any], path: str) -> Any:
 def listening(modules: Mapping[int, tuple[object, str]]) -> Iterator[None]:
     """Within, calls of these modules (by id, with their paths) are heard. Their classes are patched, and put back."""
     classes = {type(module) for module, _ in modules.values()}
+    active: list[int] = []
     with _PATCHING:
         before = [(cls, cls.__dict__.get("__call__")) for cls in classes if callable(getattr(cls, "__call__", None))]  # noqa: B004
         try:
             for cls, own in before:
-                _patch(cls, own, modules)
+                _patch(cls, own, modules, active)
             yield
         finally:
             for cls, own in before:
@@ -63,14 +64,19 @@ def listening(modules: Mapping[int, tuple[object, str]]) -> Iterator[None]:
                     type.__setattr__(cls, "__call__", own)
 
 
-def _patch(cls: type, own: Any, modules: Mapping[int, tuple[object, str]]) -> None:
+def _patch(cls: type, own: Any, modules: Mapping[int, tuple[object, str]], active: list[int]) -> None:
+    """`active`: the modules that are being called; a call that a class hands on to its parent's is one call."""
     inherited = own if own is not None else next(c.__dict__["__call__"] for c in cls.__mro__ if "__call__" in c.__dict__)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = modules.get(id(self))
         original = inherited.__get__(self, type(self))
-        if found is None or not found[1] or found[0] is not self:
+        if found is None or not found[1] or found[0] is not self or active[-1:] == [id(self)]:
             return original(*args, **kwargs)
-        return heard(lambda: original(*args, **kwargs), found[1])
+        active.append(id(self))
+        try:
+            return heard(lambda: original(*args, **kwargs), found[1])
+        finally:
+            active.pop()
 
     type.__setattr__(cls, "__call__", call)

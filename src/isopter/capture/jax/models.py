@@ -109,11 +109,13 @@ def _nnx(model: Any, training: bool) -> Subject:
     """The module is split, and put together again of abstract weights inside the trace: it is never changed."""
     from flax import nnx
 
+    import jax
+
     split: Any = nnx.split
     definition, weights, rest = split(model, (nnx.Param, nnx.BatchStat), ...)
 
     def run(weights: Any, *args: Any, **kwargs: Any) -> Any:
-        copy = nnx.merge(definition, weights, rest)
+        copy = nnx.merge(definition, weights, jax.tree.map(lambda x: x, rest))
         copy.train() if training else copy.eval()
         return _listened(nnx_paths(copy), lambda: copy(*args, **kwargs))
 

@@ -19,6 +19,7 @@ class Fact:
     reduced over these axes of the root and mapped on.
 
     `dims` (with `axes`): for each axis of the op, the axis of the root it runs along; None for a new one. `of`: the op that was reduced.
+    `grouped`: axis and count of groups of channels, each of which was reduced as well.
     """
 
     root: int
@@ -26,6 +27,7 @@ class Fact:
     axes: tuple[int, ...] | None = None
     dims: tuple[int | None, ...] = ()
     of: int = -1
+    grouped: tuple[int, int] | None = None
 
 
 class Tape(Builder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def noted(rec: Tape, name: str, value: Data, operands: Sequence[int]) -> Data:
     if value.fixed is not None or value.faint is not None or "unread" in rec.ops[value.op].params or not facts:
         return value
     first = facts[0]
-    alike = all((f.root, f.axes, f.dims) == (first.root, first.axes, first.dims) for f in facts)
+    alike = all((f.root, f.axes, f.dims, f.grouped) == (first.root, first.axes, first.dims, first.grouped) for f in facts)
     shapes = {rec.ops[op].shape for op in operands}
     if alike and len(shapes) == 1 and _along(first, shapes.pop(), rec.ops[value.op].shape) and value.op not in rec.facts:
         trail = (*(t for f in facts for t in f.trail), name)
@@ -64,6 +65,30 @@ def placed(rec: Tape, op: int, source: int, dims: Sequence[int]) -> int:
     if fact is not None and fact.axes is not None and op not in rec.facts:
         at = dict(zip(dims, fact.dims, strict=True))
         rec.facts[op] = replace(fact, dims=tuple(at.get(a) for a in range(len(rec.ops[op].shape))))
+    return op
+
+
+def merged(rec: Tape, op: int, source: int) -> int:
+    """Remember a statistic of groups of channels, (.., groups, copies), as one of the channels: of the root before it was split."""
+    fact = rec.facts.get(source)
+    if fact is None or fact.axes is None or fact.grouped or rec.ops[fact.root].kind != "reshape":
+        return op
+    root = rec.ops[fact.root].inputs[0]
+    split, whole = rec.ops[fact.root].shape, rec.ops[root].shape
+    axis = next((a for a, (n, m) in enumerate(zip(whole, split, strict=False)) if n != m), len(whole) - 1)
+    if split != (*whole[:axis], *split[axis : axis + 2], *whole[axis + 1 :]) or axis + 1 not in fact.axes or axis not in fact.dims:
+        return op
+    at = fact.dims.index(axis)
+    before, after = rec.ops[source].shape, rec.ops[op].shape
+    if before[at : at + 2] != split[axis : axis + 2] or after != (*before[:at], whole[axis], *before[at + 2 :]):
+        return op
+
+    def back(a: int) -> int:
+        return a if a <= axis else a - 1
+
+    dims = tuple(None if d is None else back(d) for d in (*fact.dims[: at + 1], *fact.dims[at + 2 :]))
+    axes = tuple(back(a) for a in fact.axes if a != axis + 1)
+    rec.facts[op] = replace(fact, root=root, axes=axes, dims=dims, of=-1, grouped=(axis, split[axis]))
     return op
 
 
@@ -180,22 +205,30 @@ def _norm(rec: Tape, own: int, other: int) -> Value | None:
     stat = rec.facts.get(other)
     if stat is None or stat.axes is None or not {"rsqrt", "sqrt"} & set(stat.trail):
         return None
-    root = _centred(rec, own, stat.axes)
+    root = _centred(rec, own, stat)
     shape = rec.ops[root].shape
-    if _centred(rec, stat.root, stat.axes) != root or rec.ops[own].shape != shape or not _aligned(rec, stat, other, shape):
+    if _centred(rec, stat.root, stat) != root or rec.ops[own].shape != shape or not _aligned(rec, stat, other, shape):
         return None
     if any(op in rec.values for op in (root, own)):
         return None
-    axes = tuple(sorted(stat.axes))
-    return Data(rec.emit("norm", shape, [root], {"axes": axes}, "layer_norm" if root != own else "rms_norm"))
+    axes, source = tuple(sorted(stat.axes)), "layer_norm" if root != own else "rms_norm"
+    if stat.grouped is None:
+        return Data(rec.emit("norm", shape, [root], {"axes": axes}, source))
+    channels, groups = stat.grouped
+    layout = (0, channels, *(a for a in range(1, len(shape)) if a != channels))
+    inside = {layout.index(a) for a in axes} | ({1} if groups == 1 else set())
+    params: dict[str, Any] = {"axes": tuple(sorted(inside))} | ({"groups": groups} if groups > 1 else {})
+    if layout != tuple(range(len(shape))):
+        params["layout"] = layout
+    return Data(rec.emit("norm", shape, [root], params, "group_norm"))
 
 
-def _centred(rec: Tape, op: int, axes: tuple[int, ...]) -> int:
-    """x, where op is x - mean(x) over just these axes; else op itself."""
+def _centred(rec: Tape, op: int, stat: Fact) -> int:
+    """x, where op is x - mean(x) over just the axes of a statistic; else op itself."""
     made = rec.ops[op]
     if made.kind != "pointwise" or made.source != "sub" or len(made.inputs) != 2:
         return op
     root, mean = made.inputs[0], rec.facts.get(made.inputs[1])
-    if mean is None or mean.axes != axes or mean.root != root or made.shape != rec.ops[root].shape:
+    if mean is None or mean.root != root or (mean.axes, mean.grouped) != (stat.axes, stat.grouped) or made.shape != rec.ops[root].shape:
         return op
     return root if _aligned(rec, mean, made.inputs[1], made.shape) else op

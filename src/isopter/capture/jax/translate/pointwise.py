@@ -68,7 +68,7 @@ def _with_constant(rec: Tape, node: Node, name: str, data: Data, other: Value, d
     plain = isinstance(other, Weight) or (isinstance(other, Const) and _is_plain(other))
     if name in ("add", "sub") and same and plain and data.fixed is None and data.faint is None:
         result = Data(data.op)
-        if name == "sub" and data_first and isinstance(other, Weight):
+        if name == "sub" and data_first and isinstance(other, Weight | Const) and other.shape:
             rec.shifted.add(result)
         return result
     if name in ("div", "mul") and same and data_first | (name == "mul") and isinstance(other, Const):

@@ -36,7 +36,8 @@ def reshape(rec: Tape, node: Node) -> Translated:
     shape = node.shapes[0]
     pairs = _ones(shape, out)
     if pairs is None:
-        return value.moved(moves.reshape(rec, value.op, out), shape, lambda x: x.reshape(out))
+        made = patterns.merged(rec, moves.reshape(rec, value.op, out), value.op)
+        return value.moved(made, shape, lambda x: x.reshape(out))
     op = moved_axes(rec, value.op, out, pairs)
     return value.moved(op, shape, lambda x: x.reshape(out))
 
@@ -68,8 +69,8 @@ def moved_axes(rec: Tape, op: int, out: Shape, pairs: Sequence[tuple[int, int]])
 
 def _repeated(rec: Tape, value: Data, out: Shape) -> Value | None:
     """Positions repeated one by one along an axis (``jnp.repeat``), which is interpolation by the nearest: a new axis of copies, merged."""
-    op = rec.ops[value.op]
-    if op.source != "repeat" or value.fixed is not None or value.faint is not None or len(op.shape) != len(out) + 1:
+    op, fact = rec.ops[value.op], rec.facts.get(value.op)
+    if (fact is not None and fact.axes is not None) or op.source != "repeat" or value.fixed is not None or value.faint is not None or len(op.shape) != len(out) + 1:
         return None
     axis = op.params["new"]
     before = rec.ops[op.inputs[0]].shape
