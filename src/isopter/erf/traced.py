@@ -90,20 +90,7 @@ class TracedLive:
 
     def theory(self, layers: Sequence[Layer]) -> Theory:
         """Fields for inputs of other sizes, of the layers by the same names."""
-        names = {made: name for name, made in self.analysis.graph.calls.items()}
-        axes = self.analysis._walk(self.analysis.origin).plan.axes
-
-        @functools.cache
-        def at(shape: tuple[int, ...]) -> Analysis:
-            try:
-                return analyze(self.model, shape, axes=axes, training=self.training)
-            except UsageError as error:
-                raise CaptureError(str(error)) from error
-
-        def field(layer: Layer, shape: tuple[int, ...]) -> Field:
-            return at(shape)[names[layer.call, layer.output]]
-
-        return field
+        return theory(self.model, self.analysis, self.training)
 
     def processes(self) -> Processes:
         """This one alone."""
@@ -169,3 +156,21 @@ def dtype_name(dtype: Any, own: str, known: Sequence[str] = DTYPES) -> str:
     if name not in known:
         raise UsageError(f"dtype={dtype!r} must be one of {', '.join(known)}, or None for that of the model.")
     return str(name)
+
+
+def theory(model: Any, analysis: Analysis, training: bool) -> Theory:
+    """Fields of a model's layers for inputs of other sizes, each of which is analysed once: those of the same names."""
+    names = {made: name for name, made in analysis.graph.calls.items()}
+    axes = analysis._walk(analysis.origin).plan.axes
+
+    @functools.cache
+    def at(shape: tuple[int, ...]) -> Analysis:
+        try:
+            return analyze(model, shape, axes=axes, training=training)
+        except UsageError as error:
+            raise CaptureError(str(error)) from error
+
+    def field(layer: Layer, shape: tuple[int, ...]) -> Field:
+        return at(shape)[names[layer.call, layer.output]]
+
+    return field

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from jax.extend.core import ClosedJaxpr
 
 import jax
-from isopter.capture.jax.evaluate import evaluate
 from isopter.erf.activations import before_activation
+from isopter.erf.jax.run import values_of
 from isopter.erf.jax.values import At, Values
 from isopter.erf.traced import Wanted
 from isopter.errors import CaptureError
@@ -99,8 +99,7 @@ class JaxProgram:
         weights, consts = numbers
         arguments = [*weights, *(jnp.zeros(v.aval.shape, v.aval.dtype) for v in self.closed.jaxpr.invars[len(weights) :])]
         arguments[self.image] = x
-        found = evaluate(self.closed, arguments, frozenset(keys), consts=consts, double=self.double)
-        return [found[key] for key in keys]
+        return values_of(self.closed, arguments, keys, consts, self.double)
 
     def _made(self, units: tuple[Unit, ...]) -> Callable[..., Any]:
         """Gradients, compiled: of samples, places of units, weights of channels, and the model's numbers."""
@@ -117,7 +116,12 @@ class JaxProgram:
                 found.append(back([factors if i == k else jnp.zeros_like(v) for i, v in enumerate(values)])[0])
             return found
 
-        return jax.jit(jax.vmap(gradients, in_axes=(0, None, 0, None)))
+        options = {"xla_backend_optimization_level": 1} if self._on_cpu() else {}
+        return jax.jit(jax.vmap(gradients, in_axes=(0, None, 0, None)), compiler_options=options)
+
+    def _on_cpu(self) -> bool:
+        """Where XLA's last optimisations cost twice the time of compiling, and gain nothing: most of these functions run a few times."""
+        return (jax.default_backend() if self.device is None else self.device.platform) == "cpu"
 
 
 def _at(value: Any, axes: tuple[int, ...], place: Any) -> Any:

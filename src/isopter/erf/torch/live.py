@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,11 @@ class Live:
         random.seed(int(words[1]))
         np.random.seed(int(words[2]))
 
+    def _heard(self, x: Tensor, calls: Collection[str], visit: Callable[[str, list[Tensor]], None]) -> None:
+        """Run the model on `x`, and tell `visit` what these calls return."""
+        with watch(self.model, calls, visit, self._here):
+            self.model(x)
+
     def _forward(self, leaf: Tensor, asks: Sequence[Ask], rows: int) -> dict[str, Picked]:
         by_call: dict[str, list[Ask]] = {}
         for ask in asks:
@@ -149,8 +154,8 @@ class Live:
                 raise _Enough
 
         try:
-            with watch(self.model, by_call, visit, self._here), contextlib.suppress(_Enough):
-                self.model(leaf.clone())  # a copy: a model may write to its input
+            with contextlib.suppress(_Enough):
+                self._heard(leaf.clone(), by_call, visit)  # a copy: a model may write to its input
         except (UsageError, NotSeparable):
             raise
         except Exception as error:
