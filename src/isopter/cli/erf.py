@@ -73,10 +73,12 @@ def run(
 
 
 def _load_weights(loaded: object, path: str, model: str) -> None:
-    from isopter.capture.dispatch import is_torch
+    from isopter.capture.dispatch import framework, is_torch
 
-    if not is_torch(loaded):
-        raise UsageError(f"--weights is for a model that runs, and {model!r} is none. Expected file.py:Net, torchvision:NAME or the like.")
+    if not is_torch(loaded) or framework(loaded) != "torch":
+        raise UsageError(
+            f"--weights is for a model of PyTorch that runs, and {model!r} is none. Expected file.py:Net, torchvision:NAME or the like."
+        )
     from isopter.capture.torch.checkpoint import load_weights
 
     load_weights(loaded, path)  # type: ignore[arg-type]
@@ -95,10 +97,10 @@ def _measured(
     device: str | None,
     dtype: str | None,
 ) -> Mapping[str, EffectiveField]:
-    from isopter.capture.dispatch import is_torch
+    from isopter.erf.live import can_be_measured
     from isopter.erf.measure import effective
 
-    if not is_torch(loaded):
+    if not can_be_measured(loaded):
         raise UsageError(f"erf runs the model itself, and {model!r} cannot be run. Use --expected, or name the model's code: file.py:Net.")
     if "input_size" not in given:
         raise UsageError("erf measures models of one input tensor. Give its shape: -i 1x3x224x224.")
@@ -121,14 +123,14 @@ def _measured(
 def _expected(loaded: object, given: dict[str, Any], layers: Sequence[str], images: str | None, seed: int) -> Mapping[str, EffectiveField]:
     """Of a live model with the numbers of one forward pass in place of assumptions."""
     from isopter.analysis import Analysis
-    from isopter.capture.dispatch import is_torch
+    from isopter.capture.dispatch import framework, is_torch
     from isopter.entry import analyze
 
     analysis = loaded if isinstance(loaded, Analysis) else analyze(loaded, **given)
-    how: dict[str, Any] = {"model": loaded, "seed": seed} if is_torch(loaded) else {}
+    how: dict[str, Any] = {"model": loaded, "seed": seed} if is_torch(loaded) and framework(loaded) == "torch" else {}
     if images is not None:
         if not how or "input_size" not in given:
-            raise UsageError("--images with --expected needs a model that runs, of one input tensor.")
+            raise UsageError("--images with --expected needs a model of PyTorch that runs, of one input tensor.")
         from isopter.erf.data.samples import samples as numbered
 
         how["data"] = next(iter(numbered(images, given["input_size"], seed=seed, count=1).take([0])))[1]

@@ -118,9 +118,11 @@ class _Made:
         return self.proof
 
     def _runs(self, option: str) -> None:
-        from isopter.capture.dispatch import is_torch
+        from isopter.capture.dispatch import framework, is_file
+        from isopter.erf.live import can_be_measured
 
-        if not is_torch(self.loaded):
+        runs = framework(self.loaded) is not None and not is_file(self.loaded, ".pt2")
+        if not (can_be_measured(self.loaded) if option == "--erf" else runs):
             raise UsageError(
                 f"{option} runs the model itself, and {self.spec!r} cannot be run. Expected file.py:Net or pkg.module:factory."
             )

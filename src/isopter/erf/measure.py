@@ -53,8 +53,8 @@ def effective(
     `model`: a `torch.nn.Module`, a Keras model, a function or module of JAX, or a function of TensorFlow; it runs as it is, with its
     weights, and is left as it was found. `layers`: names, globs or module
     objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
-    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``. `axes`: which
-    of its axes are space, as of `analyze`.
+    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``; default the
+    model's own, where it has one. `axes`: which of its axes are space, as of `analyze`.
 
     `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.numbered`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every
@@ -79,8 +79,8 @@ def effective(
     Raises UsageError for wrong arguments, layers without a gradient, gradients that are not finite, and where no layer has a gradient
     other than zero; if only some do it warns, and their metrics are nan. Raises CaptureError where the model itself fails.
     """
-    size = _check(input_size, samples, until, target, statistic, batch, unit)
     package = measures(model)
+    size = _check(model, input_size, samples, until, target, statistic, batch, unit)
     if framework(model) == "torch":
         from isopter.erf.torch.ready import uncompiled
 
@@ -143,10 +143,10 @@ def _one_sample(frame: Frame) -> None:
 
 
 def _check(
-    size: Sequence[int] | None, samples: int, until: float | None, target: str, statistic: str, batch: int | None, unit: Any
-) -> tuple[int, ...]:
+    model: Any, size: Sequence[int] | None, samples: int, until: float | None, target: str, statistic: str, batch: int | None, unit: Any
+) -> tuple[int, ...] | None:
     shape = check_size(size)
-    if shape is None:
+    if shape is None and framework(model) == "torch":  # others may have a size of their own, or say themselves that they need one
         raise UsageError("Give input_size, the shape of the model's input, such as (1, 3, 224, 224).")
     for name, number in (("samples", samples), ("batch", batch)):
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):

@@ -62,7 +62,7 @@ def recipe(model: Any, layers: Any, size: Sequence[int] | None, data: Any, sampl
     if not can_be_measured(model):
         raise UsageError(f"Watch follows a model in training, and a {type(model).__name__} is none. Expected {RUNS}.")
     shape = check_size(size)
-    if shape is None:
+    if shape is None and framework(model) == "torch":
         raise UsageError("Give input_size, the shape of the model's input, such as (1, 3, 224, 224).")
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 2:
         raise UsageError(f"samples={samples!r} must be a whole number of 2 or more: one sample tells nothing about its own error.")
@@ -72,7 +72,7 @@ def recipe(model: Any, layers: Any, size: Sequence[int] | None, data: Any, sampl
     names = tuple(layer.name for layer in chosen(analysis, layers))
     rest = {name: value for name, value in options.items() if name != "transform"}
     kept = _read(data, frame, samples, options)
-    return Recipe(bare, names, shape, len(frame.axes), samples if kept is None else len(kept), kept, rest)
+    return Recipe(bare, names, frame.shape, len(frame.axes), samples if kept is None else len(kept), kept, rest)
 
 
 def unwrapped(model: Any) -> Any:
