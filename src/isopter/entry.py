@@ -36,7 +36,7 @@ def analyze(
 
     The model is left as it was found. Raises UsageError for wrong arguments and CaptureError if the model itself fails.
     """
-    from isopter.capture.dispatch import to_graph
+    from isopter.capture.dispatch import modules_of, to_graph
 
     graph, name = to_graph(model, input_size, inputs, training)
     analysis = Analysis(graph, _axes(axes, graph), name)
@@ -46,8 +46,7 @@ def analyze(
             f"{len(opaque)} kinds of op have no rule: {'; '.join(opaque)}. "
             "Register rules with isopter.register, or drop strict=True to get bounds."
         )
-    if callable(getattr(model, "named_modules", None)):
-        analysis._modules.update((module, path) for path, module in reversed(list(model.named_modules())) if path)
+    analysis._modules.update(modules_of(model))
     analysis._walk(analysis._inputs[0])  # a wrong `axes` is an error now, not at the first question
     return analysis
 

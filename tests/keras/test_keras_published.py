@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("keras")
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-import araujo2019  # noqa: E402
-from figures import Output  # noqa: E402
+import araujo2019
+from figures import Output
 
 
 def test_the_published_numbers_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

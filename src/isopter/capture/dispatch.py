@@ -67,6 +67,16 @@ def capture_of(name: str) -> Capture:
     return cast(Capture, importlib.import_module(f"isopter.capture.{name}"))
 
 
+def modules_of(model: Any) -> dict[Any, str]:
+    """The modules or layers inside a model that its calls are named by, with their paths; none for other models."""
+    if framework(model) == "keras" and not isinstance(model, str | Path):
+        paths: dict[Any, str] = importlib.import_module("isopter.capture.keras").paths_of(model)
+        return paths
+    if not callable(getattr(model, "named_modules", None)):
+        return {}
+    return {module: path for path, module in reversed(list(model.named_modules())) if path}
+
+
 def is_torch(model: Any) -> bool:
     """Whether it is a torch module; False without importing torch if nobody else has."""
     return _is(model, "torch", "nn", "Module")

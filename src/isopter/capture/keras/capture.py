@@ -13,6 +13,8 @@ from isopter.errors import CaptureError, IsopterError, MissingExtra
 from isopter.graph import Graph, Shape
 
 BACKENDS = ("tensorflow", "jax", "torch")
+ABOUT = ("Exception encountered when calling", "'Exception encountered when calling", '"Exception encountered when calling')
+"""How the lines begin that Keras puts before a message."""
 
 
 def capture(model: Any, size: Shape | None, inputs: Any, training: bool) -> Graph:
@@ -50,9 +52,11 @@ def build(model: Any, given: Arguments, training: bool) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, in one sentence: Keras decorates it with lines about the call."""
-    lines = [line.strip() for line in str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()]
-    said = next((line for line in lines if line and not line.startswith("Exception encountered when calling")), "no message")
+    """What an exception says, in one sentence: Keras wraps it in lines about the call, and an error of a symbolic call in another."""
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    lines = [line.strip() for line in text.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\\n", "\n").splitlines()]
+    inner = next((k + 1 for k, line in enumerate(lines) if line.endswith("Error encountered:")), 0)
+    said = next((line for line in lines[inner:] if line and not line.startswith(ABOUT)), "no message")
     return said[:300].rstrip(".") + "."
 
 

@@ -73,7 +73,7 @@ def _of_tensors(model: Any, own: list[Any], size: Shape | None, given: Any) -> A
     items = {name: items.get(name, items.get(t.name)) for name, t in zip(names, own, strict=True)}
     shapes = [_fitted(model, name, tuple(t.shape), items[name]) for name, t in zip(names, own, strict=True)]
     specs = [Spec(n, s, keras.backend.standardize_dtype(t.dtype)) for n, s, t in zip(names, shapes, own, strict=True)]
-    struct = model.input
+    struct = own[0] if isinstance(model, keras.Sequential) else model.input
 
     def pack(tensors: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (keras.tree.pack_sequence_as(struct, list(tensors)) if keras.tree.is_nested(struct) else tensors[0],), {}

@@ -45,9 +45,10 @@ def function_of(op: str) -> Translator:
 
 FORGETS = frozenset(
     "Split SplitV Slice StridedSlice ConcatV2 Concat Unpack TensorScatterUpdate ScatterNd Select SelectV2 ClipByValue ZerosLike OnesLike "
-    "MatrixBandPart FakeParam IdentityN FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 CropAndResize DynamicStitch".split()
+    "MatrixBandPart FakeParam IdentityN FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 CropAndResize DynamicStitch "
+    "BatchToSpaceND BatchToSpace".split()
 )
-"""Ops that rightly drop data: what they overwrite, or leave out."""
+"""Ops that rightly drop data: what they overwrite, or leave out, or tell anew."""
 
 
 def translate(rec: Builder, node: Node) -> list[Value]:
