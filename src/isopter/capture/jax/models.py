@@ -116,18 +116,42 @@ def _nnx(model: Any, training: bool) -> Subject:
 
     def run(weights: Any, *args: Any, **kwargs: Any) -> Any:
         copy = nnx.merge(definition, weights, jax.tree.map(lambda x: x, rest))
-        copy.train() if training else copy.eval()
-        return _listened(nnx_paths(copy), lambda: copy(*args, **kwargs))
+        modules = nnx_paths(copy)
+        _in_mode(modules, training)
+        return _listened(modules, lambda: copy(*args, **kwargs))
 
     return Subject(run, weights, type(model).__name__, _unbound(model))
 
 
+def _in_mode(modules: Mapping[int, tuple[object, str]], training: bool) -> None:
+    """What ``Module.train`` and ``Module.eval`` do, for modules at hand."""
+    for module, _ in modules.values():
+        for flag in ("deterministic", "use_running_average"):
+            if hasattr(module, flag):
+                setattr(module, flag, not training)
+
+
 def nnx_paths(model: Any) -> dict[int, tuple[object, str]]:
-    """Each module in a module by its id, with its path: ``layer1.0.conv1``."""
+    """Each module in a module by its id, with its path: ``layer1.0.conv1``. Lists and dicts are looked through."""
     from flax import nnx
 
-    found = ((node, ".".join(map(str, path))) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.Module))
-    return {id(node): (node, path) for node, path in found if not isinstance(node, nnx.List | nnx.Dict)}
+    found: dict[int, tuple[object, str]] = {}
+    left: list[tuple[Any, str]] = [(model, "")]
+    while left:
+        node, path = left.pop()
+        if isinstance(node, nnx.Module):
+            if id(node) in found:
+                continue
+            found[id(node)] = (node, path)
+            children = [(k, v) for k, v in vars(node).items() if not k.startswith("_pytree__")]
+        elif isinstance(node, list | tuple):
+            children = [(str(k), v) for k, v in enumerate(node)]
+        elif isinstance(node, dict):
+            children = [(str(k), v) for k, v in node.items()]
+        else:
+            continue
+        left += [(v, f"{path}.{k}" if path else k) for k, v in reversed(children) if not isinstance(v, nnx.Variable)]
+    return {key: value for key, value in found.items() if not isinstance(value[0], nnx.List | nnx.Dict)}
 
 
 # ---- Flax linen ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import numpy as np
 import jax
 from isopter.capture.guard import user_code
 from isopter.capture.jax.capture import jaxpr_graph
+from isopter.capture.jax.direct import directly
 from isopter.capture.jax.linen import interception, without_numbers
 from isopter.capture.jax.models import Subject, subject_of
 from isopter.errors import UsageError
@@ -52,7 +53,8 @@ def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Trace
     def flat(*arrays: Any) -> list[Any]:
         given = iter(arrays)
         filled = tree.unflatten([next(given) if d else leaf for leaf, d in zip(leaves, dynamic, strict=True)])
-        found = subject.run(filled[0], *filled[1], **filled[2])
+        with directly(arrays):
+            found = subject.run(filled[0], *filled[1], **filled[2])
         paths = [(path, leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(found)[0] if _is_array(leaf)]
         outputs[:] = ["output"] if len(paths) == 1 else [_dotted(path) for path, _ in paths]
         return [leaf for _, leaf in paths]

@@ -70,8 +70,10 @@ def moved_axes(rec: Tape, op: int, out: Shape, pairs: Sequence[tuple[int, int]])
 def _repeated(rec: Tape, value: Data, out: Shape) -> Value | None:
     """Positions repeated one by one along an axis (``jnp.repeat``), which is interpolation by the nearest: a new axis of copies, merged."""
     op, fact = rec.ops[value.op], rec.facts.get(value.op)
-    if (fact is not None and fact.axes is not None) or op.source != "repeat" or value.fixed is not None or value.faint is not None or len(op.shape) != len(out) + 1:
+    if op.source != "repeat" or value.fixed is not None or value.faint is not None or len(op.shape) != len(out) + 1:
         return None
+    if fact is not None and fact.axes is not None:
+        return None  # a statistic on its way back to what it is of
     axis = op.params["new"]
     before = rec.ops[op.inputs[0]].shape
     merged = (*op.shape[: axis - 1], op.shape[axis - 1] * op.shape[axis], *op.shape[axis + 1 :])
