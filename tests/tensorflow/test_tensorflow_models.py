@@ -238,6 +238,78 @@ def test_a_file_that_runs_python_is_refused(tmp_path: Path) -> None:
         ip.analyze(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["new", "old"])
+def test_a_folder_is_read_and_nothing_of_it_run(kind: str, tmp_path: Path) -> None:
+    """The values of its variables are those of the model; what TensorFlow runs when it loads it (a table's initialiser) is not run."""
+
+    class Table(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            (tmp_path / "words").write_text("a\nb\n")
+            rows = tf.lookup.TextFileInitializer(
+                str(tmp_path / "words"), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+            )
+            self.table = tf.lookup.StaticVocabularyTable(rows, 1)
+
+    net = Table() if kind == "new" else Net()
+    folder = tmp_path / "net"
+    if kind == "new":
+        tf.saved_model.save(net, str(folder))
+        for asset in (folder / "assets").iterdir():
+            asset.unlink()
+        with pytest.raises((tf.errors.OpError, FileNotFoundError)):
+            tf.saved_model.load(str(folder))
+    else:
+        _old(net, folder)
+    found = traced(folder, IMAGE, None, False)
+    flat = flatten(found.program, found.shapes)
+    x = np.random.default_rng(1).random(IMAGE).astype(np.float32)
+    made = dict(zip(found.program.output_names, prepared(flat, flat.outputs, None)(x), strict=True))
+    for name, value in net(x).items():
+        np.testing.assert_allclose(made[name], value, rtol=1e-4)
+    assert ip.analyze(folder, IMAGE)["map"].size == (7, 7)
+
+
+def _old(net: Net, folder: Path) -> None:
+    """As TensorFlow 1 saved, with variables of its own."""
+    v1 = tf.compat.v1
+    values = [v.numpy() for v in (net.first, net.second)]
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, (None, None, None, 3), name="x")
+        first, second = (v1.Variable(v, use_resource=False) for v in values)
+        y = tf.nn.relu(tf.nn.conv2d(x, first, 2, "SAME"))
+        z = tf.nn.relu(tf.nn.conv2d(y, second, 2, "SAME"))
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"image": x}, {"map": z, "mean": tf.reduce_mean(y, (1, 2))})
+
+
+def test_values_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "net")
+    (folder / "variables").rename(tmp_path / "elsewhere")
+    (folder / "variables").symlink_to(tmp_path / "elsewhere")
+    assert ip.analyze(folder, IMAGE)["map"].size == (7, 7)
+    with pytest.raises(ip.CaptureError, match="out of the model's folder"):
+        ip.verify(folder, IMAGE, units=4)
+    (folder / "variables").unlink()
+    with pytest.raises(ip.CaptureError, match="is not in"):
+        ip.verify(folder, IMAGE, units=4)
+
+
+def test_signatures(tmp_path: Path) -> None:
+    net = Net()
+    one = net.__call__.get_concrete_function()
+    tf.saved_model.save(net, str(tmp_path / "two"), signatures={"a": one, "b": one})
+    with pytest.raises(ip.UsageError, match="signatures a, b"):
+        ip.analyze(tmp_path / "two", IMAGE)
+    assert ip.analyze(tf.saved_model.load(str(tmp_path / "two")).signatures["a"], IMAGE)["map"].size == (7, 7)
+    with pytest.raises(ip.UsageError, match="training=True"):
+        tf.saved_model.save(net, str(tmp_path / "one"))
+        ip.analyze(tmp_path / "one", IMAGE, training=True)
+    tf.saved_model.save(tf.Module(), str(tmp_path / "none"))
+    with pytest.raises(ip.CaptureError, match=r"no signature|no graph"):
+        ip.analyze(tmp_path / "none", IMAGE)
+
+
 def test_an_op_that_is_not_there_is_refused(tmp_path: Path) -> None:
     file = saved(tmp_path) / "saved_model.pb"
     file.write_bytes(file.read_bytes().replace(b"\x06Conv2D", b"\x06ConvXY"))

@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
-from isopter.capture.tensorflow import api, translate
+from isopter.capture.tensorflow import translate
 from isopter.capture.tensorflow.control import decision
 from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, Flat, flatten
 from isopter.capture.tensorflow.fold import constant, folded
 from isopter.capture.tensorflow.names import label_of, module_of
 from isopter.capture.tensorflow.node import Node
+from isopter.capture.tensorflow.program import Program, program_of
 from isopter.errors import CaptureError, UsageError
 from isopter.graph import Graph, Shape
 
@@ -32,7 +33,7 @@ def traced_graph(model: Any, size: Shape | None, inputs: Any, training: bool) ->
 
     found = traced(model, size, inputs, training)
     try:
-        return function_graph(found.concrete, found.names, shapes=found.shapes), found.name
+        return captured(found.program, found.names, None, found.shapes).graph(), found.name
     except CaptureError as error:
         raise CaptureError(f"{found.name}: {error}") from error
 
@@ -54,30 +55,22 @@ def function_graph(
 
 
 def captured(
-    concrete: Any,
+    source: Any,
     input_names: Sequence[str],
     module_of: Callable[[Any], str] | None = None,
     shapes: Sequence[Shape | None] | None = None,
 ) -> Capture:
-    """The walk over a function's ops; again, while it finds branches and loops that constants decide."""
+    """The walk over the ops of a program, or of a concrete function; again, while it finds branches and loops that constants decide."""
+    program = source if isinstance(source, Program) else program_of(source)
     sizes = [None] * len(input_names) if shapes is None else list(shapes)
     decided: dict[str, int] = {}
     for _ in range(ROUNDS):
-        capture = Capture(flatten(concrete, sizes, decided), input_names, _output_names(concrete), module_of)
+        capture = Capture(flatten(program, sizes, decided), input_names, program.output_names, module_of)
         capture.walk()
         if not capture.decided:
             return capture
         decided |= capture.decided
     raise CaptureError(f"The model has branches in branches, more than {ROUNDS} deep.")
-
-
-def _output_names(concrete: Any) -> list[str]:
-    """A name per output: the keys of what is returned, as far as there are some."""
-    names = api.paths_of(concrete.structured_outputs)
-    count = len([t for t in concrete.outputs if t is not None])
-    if len(names) != count or len(set(names)) != count:
-        names = [""] * count if count == 1 else [str(k) for k in range(count)]
-    return [f"output_{n}" if n[:1].isdigit() else n or "output" for n in names]
 
 
 class Capture:

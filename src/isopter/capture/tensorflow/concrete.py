@@ -12,22 +12,35 @@ from typing import Any
 import numpy as np
 
 import tensorflow as tf  # type: ignore[import-untyped]
-from isopter.capture.tensorflow.flat import RUNS_PYTHON, said
+from isopter.capture.tensorflow.program import Program, program_of, said
+from isopter.capture.tensorflow.stored import stored_program
 from isopter.errors import CaptureError, UsageError
 from isopter.graph import Shape
-
-BIGGEST = 2**31
-"""A protocol buffer is no larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A concrete function, the names of its inputs and their shapes (None: its own), and a name for the model."""
+    """A program, the names of its inputs and their shapes (None: its own), and a name for the model."""
 
-    concrete: Any
+    program: Program
     names: tuple[str, ...]
     shapes: tuple[Shape | None, ...]
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is in the folder of a SavedModel, and the names of its inputs: a model to be traced, and read once."""
+
+    program: Program
+    keys: Sequence[str]
+    name: str
+
+
+def load(path: Path) -> Stored:
+    """A SavedModel from its folder. Raises UsageError and CaptureError as `stored_program` does."""
+    program, keys = stored_program(path)
+    return Stored(program, keys, path.name)
 
 
 def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Traced:
@@ -37,7 +50,11 @@ def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Trace
     """
     if isinstance(model, str | Path):
         path = Path(model).expanduser()
-        return _named(_stored(load(path), path.name, size, inputs, training), path.name)
+        model = load(path)
+    if isinstance(model, Stored):
+        if training:
+            raise UsageError("A SavedModel holds a network as it was traced. For training=True, give the tf.function or tf.Module itself.")
+        return _of_program(model.program, model.keys, model.name, size, inputs)
     if isinstance(model, tf.types.experimental.ConcreteFunction):
         return _of_concrete(model, _name(model), size, inputs, training)
     if isinstance(model, tf.types.experimental.PolymorphicFunction):
@@ -51,47 +68,6 @@ def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Trace
     return _of_function(function, type(model).__name__, size, inputs, training)
 
 
-def load(path: Path) -> Any:
-    """A SavedModel from its folder.
-
-    What is in it is a graph and variables. No Python of its author is run, nothing is unpickled, and only files of the folder are read. Ops
-    that would run Python (``py_function``), and ops that TensorFlow does not have, are refused before it is loaded. Ops that read or write
-    files are graph as well: they would act if the graph were run, which `analyze` never does, and `verify` refuses.
-    """
-    file = path / "saved_model.pb"
-    if not file.is_file():
-        raise UsageError(f"There is no saved_model.pb in {path}. Expected the folder of a SavedModel.")
-    if not 0 < file.stat().st_size < BIGGEST:
-        raise CaptureError(f"{file} has {file.stat().st_size:,} bytes, and a SavedModel has 1 to {BIGGEST:,}.")
-    _checked(file)
-    try:
-        return tf.saved_model.load(str(path))
-    except Exception as error:  # it has no errors of its own
-        raise CaptureError(f"TensorFlow cannot load the SavedModel in {path} ({said(error)}). Save it again.") from error
-
-
-def _checked(file: Path) -> None:
-    from tensorflow.core.protobuf import saved_model_pb2  # type: ignore[import-untyped]
-
-    from isopter.capture.tensorflow import api
-
-    proto = saved_model_pb2.SavedModel()
-    try:
-        proto.ParseFromString(file.read_bytes())
-    except Exception as error:
-        raise CaptureError(f"{file} is no SavedModel, or is damaged ({said(error)}). Save the model again.") from error
-    if not proto.meta_graphs:
-        raise CaptureError(f"{file} holds no graph, and is no SavedModel. Save the model again.")
-    for meta in proto.meta_graphs:
-        functions = {f.signature.name for f in meta.graph_def.library.function}
-        nodes = [*meta.graph_def.node, *(n for f in meta.graph_def.library.function for n in f.node_def)]
-        for node in nodes:
-            if node.op in RUNS_PYTHON:
-                raise CaptureError(f"{file}: {node.name} ({node.op}) calls Python that is not in the file. Write it with TensorFlow's ops.")
-            if node.op not in functions and api.definition_of(node.op) is None:
-                raise CaptureError(f"{file}: {node.name} is an op {node.op!r} that this TensorFlow does not have. Load its library first.")
-
-
 # ---- sizes -----------------------------------------------------------------------------------------------------------------
 
 
@@ -99,12 +75,17 @@ def _of_concrete(concrete: Any, name: str, size: Shape | None, inputs: Any, trai
     if training:
         raise UsageError(f"{name} is a function as it was traced. For training=True, trace it so, or give the tf.function or tf.Module.")
     count = len(concrete.inputs) - len(concrete.captured_inputs)
-    tensors = concrete.inputs[:count]
-    names = tuple(_input_name(t) for t in tensors)
+    return _of_program(program_of(concrete), [_input_name(t) for t in concrete.inputs[:count]], name, size, inputs)
+
+
+def _of_program(program: Program, keys: Sequence[str], name: str, size: Shape | None, inputs: Any) -> Traced:
+    """A program whose inputs are called `keys`, at the sizes that a user gave."""
+    names = tuple(keys)
     if not names:
         raise CaptureError(f"{name} has no input: every value in it is a constant.")
-    wanted = _shapes(names, [t.shape for t in tensors], size, inputs)
-    return Traced(concrete, names, tuple(_closed(n, t.shape, wanted.get(n)) for n, t in zip(names, tensors, strict=True)), name)
+    own = list(program.inputs.values())
+    wanted = _shapes(names, own, size, inputs)
+    return Traced(program, names, tuple(_closed(n, shape, wanted.get(n)) for n, shape in zip(names, own, strict=True)), name)
 
 
 def _input_name(tensor: Any) -> str:
@@ -208,7 +189,7 @@ def _trace(function: Any, name: str, specs: tuple[Any, ...], arguments: dict[str
         raise CaptureError(f"{name} failed while it was traced for inputs of {', '.join(shapes)} ({said(error)}).") from error
 
 
-# ---- SavedModels ------------------------------------------------------------------------------------------------------------
+# ---- loaded SavedModels -----------------------------------------------------------------------------------------------------
 
 
 def _stored(loaded: Any, name: str, size: Shape | None, inputs: Any, training: bool) -> Traced:
@@ -237,10 +218,6 @@ def _fitting(ready: Sequence[Any], name: str, size: Shape | None, inputs: Any) -
     if not fits:
         raise refused
     return min(fits, key=lambda c: "True" in str(c.structured_input_signature))
-
-
-def _named(found: Traced, name: str) -> Traced:
-    return Traced(found.concrete, found.names, found.shapes, name)
 
 
 def _name(function: Any) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.static.values import Const, Value, Weight
 from isopter.capture.tensorflow import api
-from isopter.capture.tensorflow.flat import BRANCHES, Flat, Held, flat_of
+from isopter.capture.tensorflow.flat import BRANCHES, Flat, flat_of
 from isopter.capture.tensorflow.fold import constant, folded
 from isopter.capture.tensorflow.node import Node
+from isopter.capture.tensorflow.program import Held
 from isopter.errors import CaptureError
 
 TRIPS = 64

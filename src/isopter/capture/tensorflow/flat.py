@@ -6,7 +6,7 @@ TensorFlow works out its shapes as it is imported, with the sizes of the inputs 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow import api
+from isopter.capture.tensorflow.program import Held, Program, program_of, said
 from isopter.errors import CaptureError
 from isopter.graph import Shape
 
@@ -29,20 +30,10 @@ BRANCHES = frozenset("If StatelessIf Case StatelessCase".split())
 LOOPS = frozenset("While StatelessWhile".split())
 RUNS_PYTHON = frozenset("PyFunc PyFuncStateless EagerPyFunc".split())
 
-_DEFAULT_NAME = re.compile(r"(Stateful)?PartitionedCall(_\d+)?")
+HOLDS = frozenset("Placeholder VarHandleOp VariableV2 Variable".split())
+"""What a tensor that is held may stand for: one that was captured, or a variable of a file."""
 
-Load = Callable[[], np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A tensor that a function holds: a variable's or a captured one's shape, dtype, and values when asked for. `fixed`: its values are
-    part of the program (a captured constant, a table of whole numbers) and no weights."""
-
-    shape: Shape | None
-    dtype: Any
-    load: Load
-    fixed: bool
+_DEFAULT_NAME = re.compile(r"(Stateful)?PartitionedCall(_\d+)*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,20 +161,15 @@ def _tensor(name: str, rename: Mapping[str, str]) -> str:
     return f"{rename.get(node, node)}:{at or 0}"
 
 
-def flatten(concrete: Any, shapes: Sequence[Shape | None], decided: Mapping[str, int] | None = None) -> Flat:
-    """The flat graph of a concrete function whose inputs have these shapes (None: as it was traced).
+def flatten(source: Any, shapes: Sequence[Shape | None], decided: Mapping[str, int] | None = None) -> Flat:
+    """The flat graph of a program (or of a concrete function) whose inputs have these shapes (None: its own).
 
     `decided`: the path of branches (1: then, 0: else; or the number of the branch) and the trips of loops that constants decide, by node.
     Raises CaptureError for a graph that cannot be followed at all.
     """
-    proto = api.library_of(concrete)
-    library = {f.signature.name: f for f in proto.library.function}
-    count = len(concrete.inputs) - len(concrete.captured_inputs)
-    inputs = [t.op.name for t in concrete.inputs[:count]]
-    held = {t.op.name: _held(given) for t, given in zip(concrete.inputs[count:], concrete.captured_inputs, strict=True)}
-    outputs = [t.name for t in concrete.outputs if t is not None]
-    sizes = dict(zip(inputs, shapes, strict=True))
-    return flat_of(proto.node, library, sizes, {k: v for k, v in held.items() if v is not None}, outputs, decided or {})
+    program = source if isinstance(source, Program) else program_of(source)
+    sizes = dict(zip(program.inputs, shapes, strict=True))
+    return flat_of(program.nodes, program.library, sizes, program.held, program.outputs, decided or {})
 
 
 def flat_of(
@@ -203,7 +189,7 @@ def flat_of(
         node.input.extend(resolved)
     values = {f"{name}:0": item for name, item in held.items()}
     _variables(work, values)
-    held = {name[:-2]: item for name, item in values.items() if work.nodes[name[:-2]].op == "Placeholder"}
+    held = {name[:-2]: item for name, item in values.items() if work.nodes[name[:-2]].op in HOLDS}
     ends = [work.resolve(t) for t in outputs]
     kept = _needed(work.nodes, ends)
     for name in inputs:
@@ -217,31 +203,13 @@ def flat_of(
     return Flat(list(kept.values()), tuple(inputs), tuple(ends), {n: h for n, h in held.items() if n in kept}, library)
 
 
-def _held(tensor: Any) -> Held | None:
-    """What a captured tensor holds; None for a resource that is no variable."""
-    if tensor.dtype != tf.resource:
-        if tensor.dtype == tf.variant:
-            return None
-        return Held(tuple(tensor.shape), tensor.dtype, lambda: np.asarray(tensor), True)
-    spec = api.variable_spec(tensor)
-    if spec is None:
-        return None
-    shape, dtype = spec
-
-    def load() -> np.ndarray:
-        with tf.init_scope():
-            return np.asarray(tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype))
-
-    return Held(shape, dtype, load, not (dtype.is_floating or dtype.is_complex))
-
-
 def _shaped(node: Any, shape: Shape | None, dtype: Any = None) -> None:
-    """A placeholder of this shape (None: not known) and dtype."""
-    for name in [n for n in node.attr if n.startswith("_")]:
-        del node.attr[name]
+    """Make a node (a placeholder, a variable) a placeholder of this shape (None: not known), and of this dtype or its own."""
+    code = node.attr["dtype"].type if dtype is None else dtype.as_datatype_enum
+    _becomes(node, "Placeholder", 0)
+    node.attr.clear()
+    node.attr["dtype"].type = code
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
-    if dtype is not None:
-        node.attr["dtype"].type = dtype.as_datatype_enum
 
 
 def _variables(work: Flattener, held: dict[str, Held]) -> None:
@@ -322,8 +290,3 @@ def _needed(nodes: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         needed.add(name)
         todo += [t.partition(":")[0] for t in nodes[name].input]
     return {name: node for name, node in nodes.items() if name in needed}
-
-
-def said(error: BaseException) -> str:
-    """An error in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

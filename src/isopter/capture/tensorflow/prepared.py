@@ -12,8 +12,9 @@ import numpy as np
 
 import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow import api
-from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, Held, flat_of, flatten
+from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, flat_of, flatten
 from isopter.capture.tensorflow.kernels import WIDE, runs, types_of, widened
+from isopter.capture.tensorflow.program import Held, program_of
 from isopter.errors import CaptureError
 
 Operand = tuple[str, int]
@@ -50,7 +51,10 @@ def prepared(concrete: Any, watch: Sequence[str], dtype: Any = tf.float64, weigh
     `dtype`: tf.float64 computes all floats in double precision, None each in its own. `weights`: other values for operands of ops, arrays
     or variables, which may be assigned to later. Raises CaptureError where TensorFlow cannot run the graph.
     """
-    flat = concrete if isinstance(concrete, Flat) else flatten(concrete, [None] * (len(concrete.inputs) - len(concrete.captured_inputs)))
+    if isinstance(concrete, Flat):
+        return Prepared(concrete, watch, dtype, weights or {})
+    program = program_of(concrete)
+    flat = flatten(program, [None] * len(program.inputs))
     return Prepared(flat, watch, dtype, weights or {})
 
 

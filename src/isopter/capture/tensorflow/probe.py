@@ -17,8 +17,8 @@ from isopter.capture.static.values import Array, Const
 from isopter.capture.target import Target
 from isopter.capture.tensorflow.capture import captured
 from isopter.capture.tensorflow.concrete import traced
-from isopter.capture.tensorflow.flat import said
 from isopter.capture.tensorflow.prepared import Prepared, prepared
+from isopter.capture.tensorflow.program import said
 from isopter.capture.tensorflow.roles import draw
 from isopter.errors import CaptureError, UsageError
 from isopter.graph import Shape
@@ -51,7 +51,7 @@ class TensorFlowProber:
     ) -> None:
         probes.steps_of(weights)
         found = traced(model, size, inputs, training)
-        self._ready(found.concrete, found.names, found.shapes, weights, seed)
+        self._ready(found.program, found.names, found.shapes, weights, seed)
 
     @classmethod
     def of(cls, concrete: Any, names: Sequence[str], shapes: Sequence[Shape | None], *, weights: str, seed: int) -> TensorFlowProber:
@@ -60,8 +60,8 @@ class TensorFlowProber:
         prober._ready(concrete, names, shapes, weights, seed)
         return prober
 
-    def _ready(self, concrete: Any, names: Sequence[str], shapes: Sequence[Shape | None], weights: str, seed: int) -> None:
-        capture = captured(concrete, names, None, shapes)
+    def _ready(self, source: Any, names: Sequence[str], shapes: Sequence[Shape | None], weights: str, seed: int) -> None:
+        capture = captured(source, names, None, shapes)
         self.flat = capture.flat
         self._values = capture.known
         self.images = [k for k, name in enumerate(names) if name in capture.inputs]

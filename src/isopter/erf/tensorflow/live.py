@@ -23,7 +23,7 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
 
     def trace(shape: tuple[int, ...], rows: int, _: frozenset[str]) -> Program:
         found = traced(model, (rows * shape[0], *shape[1:]), None, training)
-        capture = captured(found.concrete, found.names, None, found.shapes)
+        capture = captured(found.program, found.names, None, found.shapes)
         if len(capture.flat.inputs) != 1:
             raise UsageError(f"{analysis.name} has the inputs {', '.join(found.names)}. Effective fields are measured on models of one.")
         return TensorFlowProgram(capture.flat, {made: made[0] for made in capture.graph().calls.values()}, rows, computed, device)

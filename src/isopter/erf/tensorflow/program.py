@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 import tensorflow as tf  # type: ignore[import-untyped]
-from isopter.capture.tensorflow.flat import Flat, said
+from isopter.capture.tensorflow.flat import Flat
 from isopter.capture.tensorflow.prepared import prepared
+from isopter.capture.tensorflow.program import said
 from isopter.erf.activations import before_activation
 from isopter.erf.asks import NotSeparable
 from isopter.erf.tensorflow.activations import Steps
