@@ -37,7 +37,10 @@ OWN = re.compile(
 )
 """Modules of Keras that have to do with the structure of a network."""
 
-PLAIN = frozenset("__tensor__ __numpy__ __bytes__ __ellipsis__ __tuple__ __complex__".split())
+FUNCTIONS = ("activations", "initializers", "regularizers", "constraints")
+"""Where Keras looks for a function that a file names."""
+
+PLAIN = frozenset("__keras_tensor__ __tensor__ __numpy__ __bytes__ __slice__ __ellipsis__ __tuple__ __complex__".split())
 """What Keras calls values that are no objects."""
 
 
@@ -115,6 +118,8 @@ def _admitted(path: Path, where: str, found: dict[str, Any]) -> None:
     if kind == "function":
         kind = registered = found.get("config") if isinstance(found.get("config"), str) else "function"
         module = None
+        if any(hasattr(getattr(keras, own), kind) for own in FUNCTIONS):
+            return
     names = [name for name in (registered, kind) if isinstance(name, str)]
     if isinstance(module, str) and OWN.fullmatch(module):
         return
