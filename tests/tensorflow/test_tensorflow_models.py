@@ -342,6 +342,21 @@ def test_cut_and_flipped(tmp_path: Path) -> None:
     assert refused > 8
 
 
+def test_ops_that_touch_files_are_not_run(tmp_path: Path) -> None:
+    reads = tf.function(lambda x: x + tf.strings.to_number(tf.io.read_file(str(tmp_path / "nothing"))))
+
+    @tf.function
+    def writes(x: Any) -> Any:
+        tf.io.write_file(str(tmp_path / "made"), "x")
+        return x * 2
+
+    assert ip.analyze(reads, IMAGE)["output"].size == (1, 1)
+    with pytest.raises(ip.CaptureError, match="acts outside"):
+        ip.verify(reads, IMAGE, units=2)
+    assert ip.verify(writes, IMAGE, units=2).ok
+    assert not (tmp_path / "made").exists()
+
+
 def test_shapes_that_no_tensor_has() -> None:
     @tf.function
     def run(x: Any) -> Any:

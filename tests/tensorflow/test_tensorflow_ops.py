@@ -6,7 +6,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tests.tensorflow.cases import ARITHMETIC, IMAGE, ODD, PAIRS, SERIES, VOLUME, cases, models, transposed  # noqa: E402
+from tests.tensorflow.cases import ARITHMETIC, IMAGE, ODD, PAIRS, SERIES, VOLUME, by_batch, cases, models, transposed  # noqa: E402
 
 import isopter as ip  # noqa: E402
 from isopter.capture.tensorflow import translate  # noqa: E402
@@ -53,3 +53,12 @@ def test_dilation_widens_the_kernel_of_a_transposed_convolution(padding: str) ->
     plain = ip.analyze(tf.function(lambda x: transposed(x, 5, 1, padding)), IMAGE)["output"]
     assert (dilated.size, dilated.stride, dilated.start) == (plain.size, plain.stride, plain.start) == ((5, 5), (1, 1), plain.start)
     assert dilated.support((4, 4)).count < plain.support((4, 4)).count
+
+
+@pytest.mark.parametrize("rate", [2, 3])
+def test_a_dilated_convolution_of_tensorflow_1_is_one(rate: int) -> None:
+    """Space to batch, a plain convolution, and back: the field is that of the dilated convolution, on the plane."""
+    found = ip.analyze(tf.function(lambda x: tf.nn.relu(by_batch(x, rate))), IMAGE)["output"]
+    wide = 2 * rate + 1
+    assert (found.size, found.stride, found.start, found.basis) == ((wide, wide), (1, 1), (-rate, -rate), "plane")
+    assert found.support((4, 5)).count == 9

@@ -20,8 +20,11 @@ from isopter.errors import CaptureError
 Operand = tuple[str, int]
 """An operand of an op: the op's name, and the position."""
 
-TOUCHES = frozenset("ReadFile WriteFile MergeV2Checkpoints SaveV2 RestoreV2 Save Restore PrintV2 Print Assert".split())
-"""Ops that act outside of the graph: they are not run."""
+TOUCHES = frozenset("ReadFile WriteFile MatchingFiles Copy CopyHost SaveV2 SaveSlices Save RestoreV2 RestoreSlice Restore".split())
+"""Ops that act outside of the graph, beside those that TensorFlow itself says have a state: they are not run."""
+
+PASSES = frozenset("DebugIdentity DebugIdentityV2 DebugIdentityV3 Print RandomShuffle CheckNumerics CheckNumericsV2".split())
+"""Ops that give what they get, but for what they do beside it."""
 
 
 class Prepared:
@@ -89,8 +92,8 @@ class _Run:
     def _op(self, op: Any, inputs: list[Any]) -> list[Any]:
         if op.type == "Const":
             return [self._constant(op)]
-        if op.type in TOUCHES:
-            raise CaptureError(f"{op.name} ({op.type}) acts outside of the graph, and is not run: there is nothing to verify.")
+        if op.type in PASSES:
+            return inputs[:1]
         if op.type in BRANCHES:
             return self._branch(op, inputs)
         if op.type in LOOPS:
@@ -99,6 +102,8 @@ class _Run:
             return batch_norm(op, inputs)
         if _is_random(op):
             return [_at_rest(op, _as(op.outputs[0].dtype, self.dtype))]
+        if op.type in TOUCHES or (op.op_def.is_stateful and op.type not in RUNS_PYTHON):
+            raise CaptureError(f"{op.name} ({op.type}) acts outside of the graph, or remembers: it is not run, and cannot be verified.")
         attributes = {n: a for n, a in op.node_def.attr.items() if not n.startswith("_")}
         wide = attributes if self.dtype is None else widened(attributes)
         if op.type in RUNS_PYTHON or not runs(op.type, wide):
@@ -169,7 +174,7 @@ def batch_norm(op: Any, inputs: Sequence[Any]) -> list[Any]:
 
 def _is_random(op: Any) -> bool:
     kind = op.type
-    return ("Random" in kind and op.outputs[0].dtype.is_floating) or kind in ("TruncatedNormal", "ParameterizedTruncatedNormal")
+    return len(op.outputs) == 1 and ("Random" in kind or kind in ("TruncatedNormal", "ParameterizedTruncatedNormal", "Multinomial"))
 
 
 def _at_rest(op: Any, dtype: Any) -> Any:
@@ -177,6 +182,8 @@ def _at_rest(op: Any, dtype: Any) -> Any:
     shape = op.outputs[0].shape
     if not shape.is_fully_defined():
         raise CaptureError(f"{op.name} draws random numbers of a shape that values decide, and cannot be verified.")
+    if not dtype.is_floating:
+        return tf.zeros(shape, dtype)
     if "Uniform" in op.type:
         return tf.fill(shape, tf.constant(1 - 2**-20, dtype))
     return tf.constant(np.random.default_rng(0).standard_normal(tuple(shape)), dtype)
