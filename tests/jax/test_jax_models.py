@@ -96,7 +96,7 @@ def test_linen_in_all_forms(form: str) -> None:
 
 
 def test_nnx() -> None:
-    model, size = Blocks(nnx.Rngs(0)), (1, 6, 6, 3)
+    model, size = nnx.eval_shape(lambda: Blocks(nnx.Rngs(0))), (1, 6, 6, 3)
     before = jax.tree.leaves(nnx.state(model))
     found = ip.analyze(model, size)
     names = ["stem", "bn", "blocks.0", "blocks.0#2", "blocks.1", "drop", "up"]

@@ -35,6 +35,12 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(_TABLE))
 
 
+def function_of(name: str) -> Translator:
+    """The translator of a primitive."""
+    _load()
+    return _TABLE[name]
+
+
 def translate(rec: Tape, node: Node) -> list[Value]:
     """The values of an equation's results."""
     _load()
