@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tests.tensorflow.cases import ARITHMETIC, IMAGE, ODD, PAIRS, SERIES, VOLUME, by_batch, cases, models, transposed  # noqa: E402
+from tests.tensorflow.cases import ARITHMETIC, IMAGE, ODD, PAIRS, SERIES, VOLUME, by_batch, cases, models, transposed, w  # noqa: E402
 
 import isopter as ip  # noqa: E402
 from isopter.capture.tensorflow import translate  # noqa: E402
@@ -62,3 +64,31 @@ def test_a_dilated_convolution_of_tensorflow_1_is_one(rate: int) -> None:
     wide = 2 * rate + 1
     assert (found.size, found.stride, found.start, found.basis) == ((wide, wide), (1, 1), (-rate, -rate), "plane")
     assert found.support((4, 5)).count == 9
+
+
+def first(x: Any) -> dict[str, Any]:
+    """Every op that may have its channels first."""
+    order = {"data_format": "NCHW"}
+    wide = tf.tile(x, (1, 4, 1, 1))
+    return {
+        "conv": tf.nn.conv2d(x, w(3, 3, 3, 2), 2, "SAME", **order),
+        "explicit": tf.nn.conv2d(x, w(3, 3, 3, 2), [1, 1, 1, 2], [[0, 0], [0, 0], [2, 1], [0, 3]], **order),
+        "depthwise": tf.nn.depthwise_conv2d(x, w(3, 3, 3, 2), (1, 1, 1, 1), "SAME", dilations=(2, 2), **order),
+        "transposed": tf.nn.conv2d_transpose(x, w(3, 3, 2, 3), (1, 2, 16, 20), 2, "SAME", **order),
+        "max_pool": tf.nn.max_pool2d(x, 3, 2, "SAME", **order),
+        "avg_pool": tf.nn.avg_pool2d(x, (2, 3), 1, "SAME", **order),
+        "bias": tf.nn.bias_add(x, w(3), **order),
+        "norm": tf.raw_ops.FusedBatchNormV3(x=x, scale=w(3), offset=w(3), mean=[], variance=[], **order)[0],
+        "volume": tf.nn.conv3d(x[:, :, :, :, None], w(3, 3, 1, 3, 2), (1, 1, 2, 1, 1), "SAME", data_format="NCDHW"),
+        "deep": tf.nn.depth_to_space(wide, 2, **order),
+        "flat": tf.nn.space_to_depth(x, 2, **order),
+    }
+
+
+def test_channels_first() -> None:
+    """The same fields as with channels last; proved by what is made of the kernels for that."""
+    shape = (1, 3, 8, 10)
+    found = ip.analyze(tf.function(first), shape)
+    proof = ip.verify(tf.function(first), shape, units=16)
+    assert not found.issues and proof.ok, proof
+    assert (found["conv"].start, found["explicit"].start, found["depthwise"].size) == ((0, 0), (-2, 0), (5, 5))

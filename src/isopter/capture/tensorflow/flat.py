@@ -79,6 +79,7 @@ class Flattener:
             node = type(given)()
             node.CopyFrom(given)
             node.name = rename.get(given.name, given.name)
+            node.attr.pop("_class", None)  # where it is placed: beside a node that may be gone
             del node.input[:]
             node.input.extend(_tensor(i, rename) for i in given.input if not i.startswith("^"))
             called, arguments = self._called(node)

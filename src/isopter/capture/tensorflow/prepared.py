@@ -12,6 +12,7 @@ import numpy as np
 
 import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow import api
+from isopter.capture.tensorflow.channels import is_first, with_channels_last
 from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, flat_of, flatten
 from isopter.capture.tensorflow.kernels import WIDE, runs, types_of, widened
 from isopter.capture.tensorflow.program import Held, program_of
@@ -112,7 +113,11 @@ class _Run:
                 self.single.add(op.type)
         expected, gives = types_of(op.op_def.input_arg, wide), types_of(op.op_def.output_arg, wide)
         inputs = [_cast(x, t) for x, t in zip(inputs, expected, strict=True)]
-        made = api.make_op(op.type, inputs, gives, wide)
+
+        def make(given: Sequence[Any], attributes: dict[str, Any]) -> list[Any]:
+            return api.make_op(op.type, given, gives, attributes)
+
+        made = with_channels_last(op.type, inputs, wide, make) if is_first(op.type, wide) else make(inputs, wide)
         return [_cast(m, _as(t.dtype, self.dtype)) for m, t in zip(made, op.outputs, strict=True)]
 
     def _constant(self, op: Any) -> Any:
