@@ -115,7 +115,7 @@ class TracedLive:
         try:
             return self.trace(shape, rows, calls)
         except (UsageError, CaptureError):
-            if rows > 1:  # it takes a batch of one only
+            if rows > 1 and not self.separable:  # it takes a batch of one only
                 raise NotSeparable from None
             raise
 

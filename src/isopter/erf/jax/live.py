@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from isopter.analysis import Analysis
+from isopter.capture.jax.models import subject_of
 from isopter.capture.jax.trace import traced
 from isopter.erf.asks import Target
 from isopter.erf.jax.program import JaxProgram
@@ -17,10 +18,12 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
     """A model of JAX, ready to be measured. Raises UsageError where it has several inputs, or no weights yet."""
     computed, place = dtype_name(dtype, "float32"), device_of(device)
 
+    subject = subject_of(model, training)
+    if subject.bare:
+        raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
+
     def trace(shape: tuple[int, ...], rows: int, calls: frozenset[str]) -> Program:
         found = traced(model, shape, None, training)
-        if found.bare:
-            raise UsageError(f"{found.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
         images = [k for k, name in enumerate(found.names) if name is not None]
         if len(images) != 1:
             names = ", ".join(map(str, found.names))

@@ -32,7 +32,6 @@ class Values:
 
     def __init__(self, closed: ClosedJaxpr, images: list[int]) -> None:
         self.closed = closed
-        self._eqns: dict[tuple[int, ...], list[Any]] = {}
         self._jaxprs: dict[tuple[int, ...], Any] = {(): closed.jaxpr}
         self._makers: dict[tuple[int, ...], dict[Any, tuple[int, int]]] = {}
         self._data: dict[tuple[int, ...], set[Any]] = {}
@@ -49,7 +48,7 @@ class Values:
             return None
         *inside, last = map(int, parts)
         jaxpr = self._inner(tuple(inside))
-        return None if jaxpr is None else At(tuple(inside), jaxpr.eqns[last].outvars[int(number)])
+        return None if jaxpr is None else self.home(At(tuple(inside), jaxpr.eqns[last].outvars[int(number)]))
 
     def key(self, at: At) -> str | None:
         """The key of a value; None for an argument of the jaxpr."""
@@ -73,14 +72,14 @@ class Values:
         if inner is not None:
             deeper = self._inner(order)
             out = deeper.outvars[number]
-            return None if isinstance(out, Literal) else Step("same", (At(order, out),), order)
+            return None if isinstance(out, Literal) else Step("same", (self.home(At(order, out)),), order)
         name, shape = eqn.primitive.name, eqn.outvars[number].aval.shape
         kind = next((k for k, names in (("same", SAME), ("clip", CLIP), ("bent", BENT), ("straight", STRAIGHT)) if name in names), None)
         data = [v for v in eqn.invars if not isinstance(v, Literal) and v in self._data[inside]]
         others = [v for v in eqn.invars if isinstance(v, Literal) or v not in self._data[inside]]
         if kind is None or any(v.aval.shape != shape for v in data) or any(not self._is_number(inside, v) for v in others):
             return None
-        return Step(kind, tuple(dict.fromkeys(At(inside, v) for v in data)), order)
+        return Step(kind, tuple(dict.fromkeys(self.home(At(inside, v)) for v in data)), order)
 
     def _is_number(self, inside: tuple[int, ...], var: Any) -> bool:
         """Whether it is a single number, perhaps repeated."""
@@ -96,24 +95,25 @@ class Values:
         within = (*found[0], found[1])
         return inner is not None and self._is_number(within, self._inner(within).outvars[found[2]])
 
+    def home(self, at: At) -> At:
+        """A value by the variable of the equation that makes it, not by that of a call that was given it."""
+        inside, var = at.inside, at.var
+        while inside and var in self._inner(inside).invars:
+            *outer, position = inside
+            var = self._jaxprs[tuple(outer)].eqns[position].invars[self._inner(inside).invars.index(var)]
+            inside = tuple(outer)
+        return At(inside, var)
+
     # ---- parts -----------------------------------------------------------------------------------------------------------
 
     def _made(self, at: At) -> tuple[tuple[int, ...], int, int] | None:
         """The equation that makes a value, in which calls, and which of its results it is; None for an argument of the jaxpr."""
-        inside, var = at.inside, at.var
-        while True:
-            jaxpr = self._inner(inside)
-            if inside not in self._makers:
-                self._makers[inside] = {out: (k, n) for k, eqn in enumerate(jaxpr.eqns) for n, out in enumerate(eqn.outvars)}
-            found = self._makers[inside].get(var)
-            if found is not None:
-                return inside, *found
-            if not inside or var not in jaxpr.invars:
-                return None
-            *outer, position = inside
-            inside, var = tuple(outer), self._jaxprs[tuple(outer)].eqns[position].invars[jaxpr.invars.index(var)]
-            if isinstance(var, Literal):
-                return None
+        home = self.home(at)
+        if home.inside not in self._makers:
+            eqns = self._inner(home.inside).eqns
+            self._makers[home.inside] = {out: (k, n) for k, eqn in enumerate(eqns) for n, out in enumerate(eqn.outvars)}
+        found = None if isinstance(home.var, Literal) else self._makers[home.inside].get(home.var)
+        return None if found is None else (home.inside, *found)
 
     def _inner(self, inside: tuple[int, ...]) -> Any:
         """The jaxpr that these equations call, one in the other; None where one of them calls none."""
