@@ -31,7 +31,7 @@ from isopter.fields.field import Field
 Theory = Callable[[Layer, tuple[int, ...]], Field]
 """The field of a layer for an input of this shape. Raises CaptureError where the model takes none of it."""
 
-FRAMEWORKS = ("torch", "keras", "tensorflow", "jax")
+FRAMEWORKS = ("torch", "keras", "tensorflow", "jax", "onnx")
 """Those that can be measured."""
 
 
@@ -99,5 +99,5 @@ def measures(model: Any) -> Measures:
     return cast(Measures, importlib.import_module(f"isopter.erf.{framework(model)}"))
 
 
-RUNS = "a torch.nn.Module, a Keras model, a function or module of JAX (Flax, Equinox), or a function of TensorFlow"
+RUNS = "a torch.nn.Module, a Keras model, a function or module of JAX (Flax, Equinox), a function of TensorFlow, or an ONNX model"
 """What can be measured, in words."""

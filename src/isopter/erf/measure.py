@@ -51,8 +51,8 @@ def effective(
     """The effective field of layers of `model`, measured: the mean over inputs of a unit's squared gradient by every input pixel.
 
     `model`: a `torch.nn.Module`, a Keras model, a function or module of JAX, or a function of TensorFlow; it runs as it is, with its
-    weights, and is left as it was found. `layers`: names, globs or module
-    objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
+    weights, and is left as it was found. Or an ONNX model or its file: without gradients, its pixels are moved one by one, which takes
+    longer, and `dtype` and `device` are its own. `layers`: names, globs or module objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
     pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``; default the
     model's own, where it has one. `axes`: which of its axes are space, as of `analyze`.
 

@@ -50,7 +50,7 @@ class OnnxProber:
 
     def __init__(self, model: Any, size: Shape | None, inputs: Any, *, weights: str = "positive", seed: int = 0) -> None:
         self.steps = steps_of(weights)
-        self.runtime = _runtime()
+        self.runtime = runtime("Verifying an ONNX model")
         home = Path(model).expanduser() if isinstance(model, str | Path) else None
         proto = checked_model(model) if home is None else read_model(home, whole=True)
         self.model = ModelProto()
@@ -84,7 +84,7 @@ class OnnxProber:
         try:
             return dict(zip(values, session.run(list(values), feeds), strict=True))
         except Exception as error:
-            raise CaptureError(f"onnxruntime could not run the model ({_said(error)}). Run it yourself on such an input.") from error
+            raise CaptureError(f"onnxruntime could not run the model ({said(error)}). Run it yourself on such an input.") from error
 
     def _prepared(self, draw: int, values: tuple[str, ...]) -> Any:
         if self._session is None or self._session[0] != (draw, values):
@@ -94,20 +94,8 @@ class OnnxProber:
                 draw_weights(model, self.capture, self.seed + draw, draw > 0)
             shown = {o.name for o in model.graph.output}
             model.graph.output.extend(ValueInfoProto(name=v) for v in values if v not in shown)
-            options = self.runtime.SessionOptions()
-            options.graph_optimization_level = self.runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-            options.log_severity_level = 4
-            options.intra_op_num_threads = 1
-            self._session = (draw, values), self._opened(model, options)
+            self._session = (draw, values), opened(self.runtime, model, self.home, as_written=True)
         return self._session[1]
-
-    def _opened(self, model: Any, options: Any) -> Any:
-        if self.home is not None and hasattr(options, "add_session_config_entry"):
-            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self.home.parent.resolve()))
-        try:
-            return self.runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise CaptureError(f"onnxruntime does not take the model ({_said(error)}). It is needed to verify.") from error
 
     def _baseline(self, name: str, kind: str) -> npt.NDArray[Any]:
         shape, code = self.given[name]
@@ -145,15 +133,35 @@ def _drawn(random: np.random.Generator, role: Role, value: Const | Weight, signe
     return drawn(random, role, shape, signed, fan_in, known)
 
 
-def _runtime() -> Any:
+def runtime(what: str) -> Any:
+    """The package onnxruntime. Raises MissingExtra without it, which says that `what` needs it."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         if error.name != "onnxruntime":
             raise
-        raise MissingExtra("onnxruntime", "onnxruntime", "Verifying an ONNX model") from None
+        raise MissingExtra("onnxruntime", "onnxruntime", what) from None
     return onnxruntime
 
 
-def _said(error: BaseException) -> str:
+def opened(package: Any, model: Any, home: Path | None, *, as_written: bool = False) -> Any:
+    """A session of `model`, whose tensors may be in files beside `home`; `as_written`: no node is fused with another.
+
+    Raises CaptureError where onnxruntime does not take it.
+    """
+    options = package.SessionOptions()
+    options.intra_op_num_threads = 1
+    if as_written:
+        options.graph_optimization_level = package.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    if home is not None and hasattr(options, "add_session_config_entry"):
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(home.parent.resolve()))
+    try:
+        return package.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise CaptureError(f"onnxruntime does not take the model ({said(error)}). It is needed to run it.") from error
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:240]
