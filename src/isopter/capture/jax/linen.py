@@ -74,9 +74,9 @@ def without_numbers() -> Iterator[None]:
         def made(*args: Any, **kwargs: Any) -> Any:
             if args and isinstance(args[0], jax.Array) and jax.numpy.issubdtype(args[0].dtype, jax.dtypes.prng_key):
                 found = shape_of(_Keyed(init, args[0]), args[1:], kwargs)
-            else:
-                found = shape_of(init, args, kwargs)
-            if any(not jax.numpy.issubdtype(leaf.dtype, np.inexact) for leaf in jax.tree.leaves(found)):
+            else:  # zeros or ones: made sooner than asked for their shape
+                found = init(*args, **kwargs)
+            if any(not hasattr(leaf, "dtype") or not jax.numpy.issubdtype(leaf.dtype, np.inexact) for leaf in jax.tree.leaves(found)):
                 return init(*args, **kwargs)
             return jax.tree.map(lambda leaf: weight_p.bind(shape=tuple(leaf.shape), dtype=np.dtype(leaf.dtype)), found)
 

@@ -114,13 +114,16 @@ def _nnx(model: Any, training: bool) -> Subject:
     split: Any = nnx.split
     definition, weights, rest = split(model, (nnx.Param, nnx.BatchStat), ...)
 
+    abstract = any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(rest))
+
     def run(weights: Any, *args: Any, **kwargs: Any) -> Any:
-        copy = nnx.merge(definition, weights, jax.tree.map(lambda x: x, rest))
+        own, others = weights if abstract else (weights, jax.tree.map(lambda x: x, rest))
+        copy = nnx.merge(definition, own, others)
         modules = nnx_paths(copy)
         _in_mode(modules, training)
         return _listened(modules, lambda: copy(*args, **kwargs))
 
-    return Subject(run, weights, type(model).__name__, _unbound(model))
+    return Subject(run, (weights, rest) if abstract else weights, type(model).__name__, _unbound(model))
 
 
 def _in_mode(modules: Mapping[int, tuple[object, str]], training: bool) -> None:

@@ -55,6 +55,8 @@ def drawn_weights(
 def _numbers(array: Any, use: Use | None, random: np.random.Generator, signed: bool) -> Any:
     shape, dtype = tuple(array.shape), array.dtype
     abstract = isinstance(array, jax.ShapeDtypeStruct)
+    if abstract and jax.numpy.issubdtype(dtype, jax.dtypes.prng_key):
+        return jax.random.split(jax.random.key(0), shape) if shape else jax.random.key(0)
     if not jax.numpy.issubdtype(dtype, np.floating):
         return np.zeros(shape, dtype) if abstract else array
     if not shape and not abstract:
