@@ -116,10 +116,10 @@ def _admitted(path: Path, where: str, found: dict[str, Any]) -> None:
             "If you trust it, load it with keras.saving.load_model and analyse the model."
         )
     if kind == "function":
-        kind = registered = found.get("config") if isinstance(found.get("config"), str) else "function"
-        module = None
+        kind, module = str(found.get("config")), None
         if any(hasattr(getattr(keras, own), kind) for own in FUNCTIONS):
             return
+        registered = kind
     names = [name for name in (registered, kind) if isinstance(name, str)]
     if isinstance(module, str) and OWN.fullmatch(module):
         return
