@@ -113,7 +113,8 @@ def test_an_activation_begins_where_the_convolution_ends(name: str) -> None:
 
 @pytest.mark.parametrize("last", [
     lambda x: x + jax.nn.relu(x[..., ::-1]), lambda x: x * jax.nn.sigmoid(x.mean((1, 2), keepdims=True)), lambda x: 2 * x + 1, lambda x: x,
-    lambda x: x * jnp.arange(1.0, 5.0), lambda x: x[..., :2] * jax.nn.sigmoid(x[..., 2:]), jax.nn.softmax, lambda x: jax.nn.relu(x) @ jnp.ones((4, 2)),
+    lambda x: x * jnp.arange(1.0, 5.0), lambda x: x[..., :2] * jax.nn.sigmoid(x[..., 2:]), jax.nn.softmax,
+    lambda x: jax.nn.relu(x) @ jnp.ones((4, 2)),
 ], ids=["sum", "gate", "line", "nothing", "scale", "glu", "softmax", "product"])  # fmt: skip
 def test_what_is_no_activation_is_not_bypassed(last: Callable[[Any], Any]) -> None:
     w = kernel(3, 3, 3, 4)
