@@ -171,6 +171,9 @@ def test_models_by_name() -> None:
     assert input_of("keras:mobilenet", model, None) == {"input_size": None}
     a = ip.analyze(model)
     assert a["conv_pw_13_relu"].size == (315, 315) and a["conv_pw_13_relu"].start == (-126, -126) and a.exact
+    assert "input 1x64x96x3" in run("table", "keras:MobileNet", "-i", "1x64x96x3").stdout  # built anew for it
+    with pytest.raises(ip.CaptureError, match="while building keras:MobileNet"):
+        ip.analyze(model, (1, 8, 8, 3))
 
 
 @pytest.mark.parametrize(("name", "near"), [("resnet5", "ResNet50"), ("VGG61", "VGG16"), ("", "It has, among")])

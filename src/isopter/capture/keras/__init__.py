@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def graph_of(model: Any, size: Shape | None, inputs: Any, training: bool) -> tuple[Graph, str]:
     """The graph of a Keras model, a layer, or a file (by path), and a name for it. Raises MissingExtra without keras or its backend."""
-    model, name = _opened(model)
+    model, name = _opened(model, size)
     from isopter.capture.keras.capture import capture
 
     return capture(model, size, inputs, training), name
@@ -22,7 +22,7 @@ def graph_of(model: Any, size: Shape | None, inputs: Any, training: bool) -> tup
 
 def prober(model: Any, size: Shape | None, inputs: Any, *, weights: str, training: bool, seed: int) -> Probes:
     """The model, run by Keras with weights of its own or drawn anew, to perturb its input."""
-    model, _ = _opened(model)
+    model, _ = _opened(model, size)
     from isopter.capture.keras.probe import KerasProber
 
     return KerasProber(model, size, inputs, weights=weights, training=training, seed=seed)
@@ -35,12 +35,14 @@ def paths_of(model: Any) -> dict[Any, str]:
     return paths(model)
 
 
-def _opened(model: Any) -> tuple[Any, str]:
+def _opened(model: Any, size: Shape | None) -> tuple[Any, str]:
     from isopter.capture.keras.start import import_keras
 
-    import_keras(f"Reading {model}" if isinstance(model, str | Path) else "Reading a Keras model")
+    keras = import_keras(f"Reading {model}" if isinstance(model, str | Path) else "Reading a Keras model")
     if not isinstance(model, str | Path):
-        return model, str(model.name)
+        from isopter.capture.keras.zoo import at_size
+
+        return at_size(keras, model, size), str(model.name)
     from isopter.capture.keras.file import read_model
 
     path = Path(model).expanduser()
