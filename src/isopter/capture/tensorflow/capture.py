@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -219,8 +219,3 @@ def _of_shapes(node: Node) -> list[Value]:
 
 def _type(node: Node) -> Any:
     return node.attr("out_type", tf.int32).as_numpy_dtype
-
-
-def known_values(capture: Capture) -> Mapping[str, Value]:
-    """What is known of every tensor, by its name."""
-    return capture.known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,3 @@ class _Body:
         values = [found[t.name] for t in op.inputs]
         made = [constant(op)] if op.type == "Const" else folded(op, values, outs)
         found |= {t.name: v for t, v in zip(op.outputs, made, strict=True)}
-
-
-Decided = Mapping[str, int]

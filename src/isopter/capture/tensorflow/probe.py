@@ -20,7 +20,7 @@ from isopter.capture.tensorflow.concrete import traced
 from isopter.capture.tensorflow.prepared import Prepared, prepared
 from isopter.capture.tensorflow.program import said
 from isopter.capture.tensorflow.roles import draw
-from isopter.errors import CaptureError, UsageError
+from isopter.errors import CaptureError
 from isopter.graph import Shape
 
 STEPS: tuple[tuple[int, str, float], ...] = (
@@ -110,9 +110,3 @@ class TensorFlowProber:
     def _numbers(self, tensor: str) -> Array | None:
         value = self._values.get(tensor)
         return value.load() if isinstance(value, Const) else None
-
-
-def check_weights(weights: str) -> None:
-    """Raise UsageError for words that are no kind of weights."""
-    if weights not in ("positive", "as-is"):
-        raise UsageError(f"weights={weights!r}: expected 'positive' or 'as-is'.")
