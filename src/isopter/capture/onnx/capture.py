@@ -12,7 +12,7 @@ import numpy as np
 from isopter.capture.onnx import translate
 from isopter.capture.onnx.file import DEEPEST, NEWEST_TESTED, NODES, checked_model, expanded, opsets, read_model
 from isopter.capture.onnx.fold import folded
-from isopter.capture.onnx.infer import inferred, known_shape, sane, schema_of, tensor_type
+from isopter.capture.onnx.infer import inferred, known_shape, known_type, sane, schema_of, tensor_type
 from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.names import place_of
 from isopter.capture.onnx.node import Node, attributes_of
@@ -32,7 +32,14 @@ TOO_MANY = f"it has more than {NODES:,} nodes, once functions and branches are t
 RANDOM_LIKE = frozenset("EyeLike RandomNormalLike RandomUniformLike".split())
 """Ops of the shape of another tensor, whose values they do not read."""
 
+NORMS = frozenset("GroupNormalization InstanceNormalization LpNormalization LRN MeanVarianceNormalization RMSNormalization".split())
+"""Ops of one output, of the shape of their first input. Inference leaves out that of some which are functions."""
+
 RANDOM = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split())
+
+
+NORMS = frozenset("GroupNormalization InstanceNormalization LayerNormalization LRN LpNormalization MeanVarianceNormalization".split())
+"""Ops whose first output is of the type of their first input."""
 
 
 def onnx_graph(model: Any, size: Shape | None, inputs: Any, training: bool) -> tuple[Graph, str]:
@@ -97,7 +104,8 @@ class Capture:
             if isinstance(found, Data):
                 outputs[item.name] = found.op
             elif isinstance(found, Lost):
-                outputs |= {item.name if k == 0 else f"{item.name}.{k}": op for k, op in enumerate(found.ops)}
+                self.rec.module, self.rec.label = "", item.name
+                outputs[item.name] = self.rec.emit("opaque", (), found.ops, {}, "output")  # its shape is not known, and may be any
         return finish(self.rec, names, self.made, outputs)
 
     # ---- nodes ---------------------------------------------------------------------------------------------------------
@@ -160,16 +168,20 @@ class Capture:
         types = self._types(schema, proto, known, imports)
         outs = tuple(known_shape(n, k) for n, k in zip(proto.output, types, strict=True))
         if not domain and _keeps_shape(proto.op_type) and None in outs and None not in shapes:
-            outs = _broadcast(shapes, outs)
+            outs = _broadcast(shapes[:1] if proto.op_type in NORMS else shapes, outs)
+            kind = known[proto.input[0]][1]
+            types = [known_type(o, k, kind) for o, k in zip(outs, types, strict=True)]
         node = Node(proto, proto.op_type, version, label, tuple(ins), shapes, outs, attributes)
         if any(a.HasField("g") or a.graphs for a in proto.attribute):
             return self._bounded(node, known, types), types
         if not any(isinstance(v, Data | Lost) for v in ins) or (not domain and _asks_no_value(node)):
             return self._still(node), types
-        if any(isinstance(v, Lost) for v in ins) or None in [o for n, o in zip(proto.output, outs, strict=True) if n]:
-            return self._lost(node), types
-        if not translate.knows(domain, node.op) and schema is not None and (function := _function(schema, proto, known)) is not None:
+        lost = any(isinstance(v, Lost) for v in ins)
+        plain = lost or translate.knows(domain, node.op) or schema is None
+        if not plain and (function := _function(schema, proto, known)) is not None:
             return self._call(function, proto, known, _imports(function, versions), depth)
+        if lost or None in [o for n, o in zip(proto.output, outs, strict=True) if n]:
+            return self._lost(node), types
         return translate.translate(self.rec, node, domain), types
 
     def _types(self, schema: Any, proto: Any, known: Known, imports: Any) -> list[Any]:
@@ -181,6 +193,8 @@ class Capture:
             if known_shape(name, kind) is None and (kind is None or kind.WhichOneof("value") in (None, "tensor_type")):
                 declared = self.declared.get(name)
                 kind = declared if known_shape(name, declared) is not None else kind
+            if known_shape(name, kind) is None and proto.op_type in NORMS and not proto.domain and not types:
+                kind = known[proto.input[0]][1]  # onnx infers nothing for some of them
             types.append(kind)
         return types
 
@@ -298,7 +312,7 @@ def _like(node: Node) -> Value:
 
 def _keeps_shape(op: str) -> bool:
     """Whether an op gives the shape its inputs broadcast to: inference of old opsets leaves that out here and there."""
-    return op == "Dropout" or op in POINTWISE
+    return op == "Dropout" or op in POINTWISE or op in NORMS
 
 
 def _broadcast(shapes: Sequence[Shape | None], outs: Sequence[Shape | None]) -> tuple[Shape | None, ...]:
