@@ -55,19 +55,20 @@ def without_numbers() -> Iterator[None]:
 
     Scope: Any = scope.Scope
     shapes: dict[Any, Any] = {}
-    param, variable = Scope.param, Scope.variable
+    param, variable, make_rng = Scope.param, Scope.variable, Scope.make_rng
+    key = jax.random.key(0)
 
     def shape_of(init: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         try:
-            key = (_known_by(init), args, tuple(sorted(kwargs.items())))
-            hash(key)
+            known = (_known_by(init), tuple(tuple(a) if isinstance(a, list) else a for a in args), tuple(sorted(kwargs.items())))
+            hash(known)
         except TypeError:
-            key = None
-        if key is not None and key in shapes:
-            return shapes[key]
+            known = None
+        if known is not None and known in shapes:
+            return shapes[known]
         found = jax.eval_shape(lambda: init(*args, **kwargs))
-        if key is not None:
-            shapes[key] = found
+        if known is not None:
+            shapes[known] = found
         return found
 
     def abstract(init: Any) -> Any:
@@ -88,12 +89,15 @@ def without_numbers() -> Iterator[None]:
     def new_variable(self: Any, col: str, name: str, init_fn: Any = None, *args: Any, **kwargs: Any) -> Any:
         return variable(self, col, name, init_fn and abstract(init_fn), *args, **kwargs)
 
+    def new_rng(self: Any, name: str = "params") -> Any:  # no numbers are drawn with it
+        return key if name == "params" else make_rng(self, name)
+
     with _PATCHING:
-        Scope.param, Scope.variable = new_param, new_variable
+        Scope.param, Scope.variable, Scope.make_rng = new_param, new_variable, new_rng
         try:
             yield
         finally:
-            Scope.param, Scope.variable = param, variable
+            Scope.param, Scope.variable, Scope.make_rng = param, variable, make_rng
 
 
 def _known_by(init: Any) -> Any:
