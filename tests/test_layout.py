@@ -74,6 +74,11 @@ def test_space_is_where_the_first_window_slides() -> None:
     lone = Op("u", "reshape", (1, 1, 9, 3), (0,), {"pairs": ((0, 0), (2, 1), (3, 2))})
     row = Op("c", "conv", (1, 1, 9, 5), (1,), {**window, "kernel": (1, 3), "pad": (0, 1), "layout": (0, 3, 1, 2)})
     assert Analysis(graph((1, 9, 3), lone, row), None, "")["c"].size == (3,)
+    blocks = Op("b", "reshape", (1, 4, 2, 5, 2, 3), (0,))
+    depth = Op("d", "reshape", (1, 4, 5, 12), (2,))
+    ops = (blocks, Op("t", "transpose", (1, 4, 5, 2, 2, 3), (1,), {"perm": (0, 1, 3, 2, 4, 5)}), depth)
+    last = Op("c", "conv", (1, 4, 5, 7), (3,), {**window, "layout": (0, 3, 1, 2)})
+    assert Analysis(graph((1, 8, 10, 3), *ops, last), None, "")["c"].size == (6, 6)
     one = {k: v[:1] for k, v in window.items()}
     squeezed = Op("s", "reshape", (1, 8, 9), (0,), {"pairs": ((0, 0), (1, 2), (2, 3))})
     assert len(Analysis(graph((1, 1, 8, 9), squeezed, Op("c", "conv", (1, 5, 9), (1,), one)), None, "")["c"].size) == 2  # the usual two

@@ -8,7 +8,7 @@ from isopter.graph import Graph, Op, Shape
 from isopter.reads.axis import AxisMap
 from isopter.reads.layout import layout_of
 from isopter.reads.registry import reads
-from isopter.reads.relation import Relation
+from isopter.reads.relation import Regroup, Relation
 
 SLIDES = frozenset(("conv", "conv_transpose", "pool", "resample"))
 """Kinds whose windows say what is space."""
@@ -43,9 +43,9 @@ def _slid(graph: Graph, origin: int) -> tuple[int, ...]:
 
 
 def _followed(relations: Sequence[Relation], of: dict[int, int]) -> dict[int, int]:
-    """Which axis of the input each axis of an op is, if it is one."""
+    """Which axis of the input each axis of an op is, if it is one; the outer part of an axis that is split (into blocks) goes on being it."""
     links = relations[0].links if relations else ()
-    single = ((link.outs[0], link.ins[0]) for link in links if isinstance(link.map, AxisMap))
+    single = ((link.outs[0], link.ins[0]) for link in links if len(link.ins) == 1 and isinstance(link.map, AxisMap | Regroup))
     return {out: of[into] for out, into in single if into in of}
 
 

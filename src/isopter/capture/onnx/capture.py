@@ -187,7 +187,7 @@ class Capture:
     def _types(self, schema: Any, proto: Any, known: Known, imports: Any) -> list[Any]:
         still = proto.op_type == "Range" and all(isinstance(known[n][0], Const) for n in proto.input)
         found = {} if schema is None or still else inferred(schema, proto, known, imports, self.rec.label)
-        types = []
+        types: list[Any] = []
         for name in proto.output:
             kind = found.get(name)
             if known_shape(name, kind) is None and (kind is None or kind.WhichOneof("value") in (None, "tensor_type")):
