@@ -52,9 +52,10 @@ def effective(
 
     `model`: a `torch.nn.Module`, a Keras model, a function or module of JAX, or a function of TensorFlow; it runs as it is, with its
     weights, and is left as it was found. Or an ONNX model or its file: without gradients, its pixels are moved one by one, which takes
-    longer, and `dtype` and `device` are its own. `layers`: names, globs or module objects whose output to measure (of a compiled model those of the module inside); default the last that is still a map, neither
-    pooled to one unit nor flattened. `input_size`: of the one input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``; default the
-    model's own, where it has one. `axes`: which of its axes are space, as of `analyze`.
+    longer, and `dtype` and `device` are its own. `layers`: names, globs or module objects whose output to measure (of a compiled model
+    those of the module inside); default the last that is still a map, neither pooled to one unit nor flattened. `input_size`: of the one
+    input tensor, with a batch of 1, such as ``(1, 3, 224, 224)``; default the model's own, where it has one. `axes`: which of its axes are
+    space, as of `analyze`.
 
     `data`: the inputs, as a tensor, a folder of images, a Dataset or DataLoader (see `isopter.erf.data.numbered`); default standard
     normal noise. `transform`: makes an image a tensor. `samples`: how many. `until`: stop earlier, when the relative error of every

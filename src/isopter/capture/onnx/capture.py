@@ -12,6 +12,7 @@ import numpy as np
 from isopter.capture.onnx import translate
 from isopter.capture.onnx.file import DEEPEST, NEWEST_TESTED, NODES, checked_model, expanded, opsets, read_model
 from isopter.capture.onnx.fold import folded
+from isopter.capture.onnx.functions import Known, captured, function_of, imports_of, without
 from isopter.capture.onnx.infer import inferred, known_shape, known_type, sane, schema_of, tensor_type
 from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.names import place_of
@@ -22,10 +23,7 @@ from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
 from isopter.errors import CaptureError, GraphError, UsageError
 from isopter.graph import Graph, Shape
-from onnx import AttributeProto, FunctionProto, defs, helper
-
-Known = dict[str, tuple[Value, Any]]
-"""Values by name, with their onnx types."""
+from onnx import AttributeProto
 
 TOO_MANY = f"it has more than {NODES:,} nodes, once functions and branches are taken apart."
 
@@ -178,8 +176,8 @@ class Capture:
             return self._still(node), types
         lost = any(isinstance(v, Lost) for v in ins)
         plain = lost or translate.knows(domain, node.op) or schema is None
-        if not plain and (function := _function(schema, proto, known)) is not None:
-            return self._call(function, proto, known, _imports(function, versions), depth)
+        if not plain and (function := function_of(schema, proto, known)) is not None:
+            return self._call(function, proto, known, imports_of(function, versions), depth)
         if lost or None in [o for n, o in zip(proto.output, outs, strict=True) if n]:
             return self._lost(node), types
         return translate.translate(self.rec, node, domain), types
@@ -253,7 +251,7 @@ class Capture:
             given = proto.input[position] if position < len(proto.input) else ""
             inner[name] = known[given] if given else (Weight((0,)), None)
         attributes = {a.name: a for a in body.attribute_proto} | {a.name: a for a in proto.attribute}
-        nodes, absent = _without(body, {n for k, n in enumerate(body.input) if k >= len(proto.input) or not proto.input[k]})
+        nodes, absent = without(body, {n for k, n in enumerate(body.input) if k >= len(proto.input) or not proto.input[k]})
         for name in absent:
             inner.pop(name, None)
         self._walk(nodes, inner, imports or self.model.opset_import, attributes, module, label, depth + 1)
@@ -282,7 +280,7 @@ class Capture:
 
     def _bounded(self, node: Node, known: Known, types: Sequence[Any]) -> list[Value]:
         """If, Loop and Scan, whose path values decide: each result may read all that the node and its graphs read."""
-        read = [v for v in node.inputs if v is not None] + [known[n][0] for n in _captured(node.proto, 0) if n in known]
+        read = [v for v in node.inputs if v is not None] + [known[n][0] for n in captured(node.proto, 0) if n in known]
         ops: dict[int, None] = {}
         for value in read:
             ops |= dict.fromkeys(value.ops if isinstance(value, Lost) else (value.op,) if isinstance(value, Data) else ())
@@ -322,60 +320,6 @@ def _broadcast(shapes: Sequence[Shape | None], outs: Sequence[Shape | None]) -> 
     except ValueError:
         return tuple(outs)
     return tuple(common if o is None else o for o in outs)
-
-
-def _captured(proto: Any, depth: int) -> list[str]:
-    """Names that the graphs in a node read from outside of them (and some of their own)."""
-    if depth > DEEPEST:
-        raise CaptureError(f"Graphs are nested more than {DEEPEST} deep.")
-    names: dict[str, None] = {}
-    for attribute in proto.attribute:
-        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
-            for inner in graph.node:
-                names |= dict.fromkeys((*inner.input, *_captured(inner, depth + 1)))
-            names |= dict.fromkeys(o.name for o in graph.output)
-    return [n for n in names if n]
-
-
-def _function(schema: Any, proto: Any, known: Known) -> Any:
-    """The function by which onnx defines an op, or None."""
-    if schema.has_function:
-        return schema.function_body
-    if not schema.has_context_dependent_function:
-        return None
-    types = [known[n][1].SerializeToString() if n and known[n][1] is not None else b"" for n in proto.input]
-    try:
-        text = schema.get_context_dependent_function(proto.SerializeToString(), types)
-    except Exception:  # it does not say why; the op is bounded then
-        return None
-    body = FunctionProto()
-    body.ParseFromString(text)
-    return body if body.node else None
-
-
-def _imports(function: Any, versions: Mapping[str, int]) -> list[Any]:
-    """The opsets of a function of onnx's own; of those that it does not say, the model's, or else the newest."""
-    own = list(function.opset_import)
-    if "" not in opsets(own):
-        own.append(helper.make_opsetid("", versions.get("") or defs.onnx_opset_version()))
-    return own
-
-
-def _without(body: Any, absent: set[str]) -> tuple[list[Any], set[str]]:
-    """The nodes of a function with its inputs that were left out left out in the nodes, too."""
-    if not absent:
-        return list(body.node), absent
-    nodes = []
-    for proto in body.node:
-        if absent & set(proto.input):
-            copied = type(proto)()
-            copied.CopyFrom(proto)
-            for k, name in enumerate(copied.input):
-                if name in absent:
-                    copied.input[k] = ""
-            proto = copied
-        nodes.append(proto)
-    return nodes, absent
 
 
 def _shape_values(node: Node) -> np.ndarray:

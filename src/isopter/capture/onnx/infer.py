@@ -35,6 +35,14 @@ def known_shape(name: str, kind: Any) -> Shape | None:
     return shape_of(name, (d.dim_value for d in dims))
 
 
+def known_type(shape: Shape | None, kind: Any, like: Any) -> Any:
+    """The type of a tensor of this shape: `kind` where that is known, with elements like those of another type where they are not."""
+    if shape is None or like is None or (kind is not None and kind.WhichOneof("value") not in (None, "tensor_type")):
+        return kind
+    own = 0 if kind is None else kind.tensor_type.elem_type
+    return tensor_type(shape, own or like.tensor_type.elem_type)
+
+
 def schema_of(op: str, version: int, domain: str) -> Any:
     """What onnx knows of an op of this opset, or None."""
     try:
