@@ -1,37 +1,54 @@
-"""Write the table of ONNX ops in docs/frameworks.md from the registry: python docs/support.py."""
+"""Write the tables of ops in docs/frameworks.md from the registries of the captures: python docs/support.py."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from isopter.capture.onnx import translate
+from isopter.capture.jax import translate as jax
+from isopter.capture.jax.control import CALLS, LOOPS
+from isopter.capture.onnx import translate as onnx
+from isopter.capture.tensorflow import translate as tensorflow
 
 PAGE = Path(__file__).resolve().parent / "frameworks.md"
 FAMILIES = {
     "pointwise": "pointwise",
-    "windows": "convolution, pooling, sampling",
+    "windows": "convolution, pooling, patches",
     "resize": "interpolation",
     "shapes": "moving positions",
     "indexing": "indexing",
-    "mixing": "reductions, norms, products",
+    "mixing": "reductions, products",
+    "norms": "norms",
     "recurrent": "recurrent",
 }
 
 
-def table() -> str:
-    """Families of ops, each with the ops that have a translator."""
+def table(ops: Iterable[tuple[str, Callable[..., object]]], *more: str) -> str:
+    """Families of ops, each with the ops that have a translator, by the file it stands in."""
     rows: dict[str, list[str]] = {}
-    for domain, op in translate.known():
-        family = translate.function_of(domain, op).__module__.rpartition(".")[2]
-        rows.setdefault(family, []).append(op if not domain else f"{op} ({domain})")
-    lines = ["| family | ops |", "|---|---|"]
-    return "\n".join(lines + [f"| {FAMILIES[key]} | {', '.join(rows[key])} |" for key in FAMILIES])
+    for op, translator in ops:
+        rows.setdefault(translator.__module__.rpartition(".")[2], []).append(op)
+    assert rows.keys() <= FAMILIES.keys(), f"a new family among {sorted(rows)}: say what it holds"
+    families = (f"| {said} | {', '.join(rows[key])} |" for key, said in FAMILIES.items() if key in rows)
+    return "\n".join(["| family | ops |", "|---|---|", *families, *more])
+
+
+def tables() -> dict[str, str]:
+    """The table of each framework whose ops are translated."""
+    domains = ((f"{op} ({domain})" if domain else op, onnx.function_of(domain, op)) for domain, op in onnx.known())
+    return {
+        "tensorflow": table((op, tensorflow.function_of(op)) for op in tensorflow.known()),
+        "jax": table(((op, jax.function_of(op)) for op in jax.known()), f"| taken apart | {', '.join(sorted(CALLS | LOOPS))} |"),
+        "onnx": table(domains),
+    }
 
 
 def page(text: str) -> str:
-    """The page with the table of today."""
-    return re.sub(r"(<!-- ops -->\n).*?(\n<!-- /ops -->)", lambda m: m[1] + table() + m[2], text, flags=re.DOTALL)
+    """The page with the tables of today."""
+    for name, rows in tables().items():
+        text = re.sub(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", lambda m, rows=rows: m[1] + rows + m[2], text, flags=re.DOTALL)
+    return text
 
 
 if __name__ == "__main__":

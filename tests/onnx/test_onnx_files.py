@@ -113,15 +113,3 @@ def test_command_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "isopter", "table", str(path), "-i", "1x3x20x20"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0 and "18" in made.stdout, made.stderr
-
-
-def test_the_page_of_ops_is_of_today() -> None:
-    import importlib.util
-
-    docs = Path(__file__).resolve().parents[2] / "docs"
-    spec = importlib.util.spec_from_file_location("support", docs / "support.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    text = (docs / "frameworks.md").read_text(encoding="utf-8")
-    assert module.page(text) == text, "run python docs/support.py"

@@ -368,15 +368,3 @@ def test_shapes_that_no_tensor_has() -> None:
 
 def test_traced_names() -> None:
     assert traced(Net(), IMAGE, None, False).names == ("image",)
-
-
-def test_the_page_of_ops_is_of_today() -> None:
-    import importlib.util
-
-    docs = Path(__file__).resolve().parents[2] / "docs"
-    spec = importlib.util.spec_from_file_location("support_tensorflow", docs / "support_tensorflow.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    text = (docs / "frameworks.md").read_text(encoding="utf-8")
-    assert "<!-- tensorflow -->" in text and module.page(text) == text, "run python docs/support_tensorflow.py"
