@@ -38,14 +38,14 @@ def by_torch(name: str) -> Any:
     return ip.effective(Torch(NETWORKS[name]), LAYERS[name], (1, 3, 24, 32), samples=5, seed=3)
 
 
-LAYERS = {"plain": ["1", "3"], "strided": ["4"], "unet": ["8"]}
+LAYERS = {"plain": ["3"], "strided": ["4"], "unet": ["8"]}
 
 
 @pytest.mark.parametrize("order", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_maps_are_those_of_pytorch(name: str, order: str) -> None:
     """The same seed, weights and layers: the same noise, signs and map, wherever the channels are."""
-    layers, twin = LAYERS[name][order == "NCHW" :] or LAYERS[name], by_torch(name)
+    layers, twin = LAYERS[name], by_torch(name)
     found = ip.effective(jax_net(NETWORKS[name], order), layers, SIZES[order], samples=5, seed=3, dtype="float64", batch=1)
     for layer in layers:
         assert close(found[layer].map, twin[layer].map), layer
@@ -59,7 +59,7 @@ def test_single_precision() -> None:
     assert close(found.map, by_torch("plain")["3"].map, 1e-5) and not close(found.map, by_torch("plain")["3"].map)
 
 
-@pytest.mark.parametrize("options", [{"unit": "interior"}, {"crop": False, "batch": 2}, {"unit": (0, 5), "batch": 1}], ids=str)
+@pytest.mark.parametrize("options", [{"unit": "interior"}, {"crop": False, "batch": 2}], ids=str)
 def test_data(options: dict[str, Any]) -> None:
     """Arrays of NumPy and of JAX, wherever they are cut."""
     data = np.random.default_rng(1).standard_normal((3, 26, 32, 3)).astype(np.float32)
