@@ -17,6 +17,12 @@ def weights(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
+def blur(n: int, m: int, sigma: float) -> np.ndarray:
+    """Gaussian weights (n, m): beside the largest, those at the edge are no more than rounding is, and read."""
+    apart = np.arange(n)[:, None] - (np.arange(m) + 0.5) * n / m + 0.5
+    return np.asarray(np.exp(-(apart**2) / (2 * sigma**2)), np.float32)
+
+
 def windows(start: float, by: Callable[..., Any], size: tuple[int, ...], **options: Any) -> Callable[..., Any]:
     options = {"window_strides": (1,) * len(size), "padding": "VALID"} | options
     return lambda x: lax.reduce_window(x, start, by, size, **options)
@@ -121,6 +127,12 @@ INDEXING: dict[str, Case] = {
     "add_constant": (lambda x: jnp.ones((1, 6, 5, 2)).at[:, 2:4].add(x[:, :2]), (1, 6, 5, 2)),
     "multiply": (lambda x: x.at[:, 2].multiply(x[:, 0]), (1, 6, 5, 2)),
     "maximum": (lambda x: x.at[:, 2].max(x[:, 0]), (1, 6, 5, 2)),
+    "applied": (
+        lambda x: lax.scatter_apply(
+            x, np.array([[2], [3]]), lambda v: v * v, lax.ScatterDimensionNumbers((0, 2, 3), (1,), (1,)), update_shape=(1, 2, 5, 2)
+        ),
+        (1, 6, 5, 2),
+    ),
     "vmapped": (lambda x: jax.vmap(lambda y: y[np.array([2, 0])], in_axes=2, out_axes=1)(x), (3, 6, 5)),
     "vmapped_along": (lambda x: jax.vmap(lambda y, i: y[i])(x, np.array([[2, 0], [1, 1], [3, 2]])), (3, 6, 5)),
 }  # fmt: skip
@@ -137,6 +149,7 @@ MIXING: dict[str, Case] = {
     "outer": (lambda x: jnp.einsum("i,j->ij", x, x), (6,)),
     "inner": (lambda x: jnp.dot(x, x), (6,)),
     "diagonal_weights": (lambda x: jnp.einsum("hk,nkwc->nhwc", np.tril(np.ones((6, 6), np.float32)), x), (1, 6, 5, 2)),
+    "blur": (lambda x: jnp.einsum("nlc,lm->nmc", x, blur(16, 8, 0.45)), (1, 16, 2)),
     "banded": (lambda x: x @ np.eye(6, 7, 1, dtype=np.float32), (1, 5, 6)),
     "sum": (lambda x: x.sum((1, 3)), (1, 6, 5, 2)),
     "mean": (lambda x: x.mean((1, 2), keepdims=True), (1, 6, 5, 2)),
@@ -148,6 +161,7 @@ MIXING: dict[str, Case] = {
     "cumsum": (lambda x: jnp.cumsum(x, 1), (1, 6, 5, 2)),
     "cummax_reverse": (lambda x: lax.cummax(x, 2, reverse=True), (1, 6, 5, 2)),
     "sort": (lambda x: jnp.sort(x, 1), (1, 6, 5, 2)),
+    "sort_by_constants": (lambda x: lax.sort((weights(1, 6, 5, 2), x), dimension=1, num_keys=1)[1], (1, 6, 5, 2)),
     "argsort": (lambda x: jnp.argsort(x, 1), (1, 6, 5, 2)),
     "top_k": (lambda x: lax.top_k(x, 2)[0], (1, 3, 6)),
     "fft": (lambda x: jnp.fft.fft(x).real, (1, 4, 6)),
@@ -170,6 +184,7 @@ POINTWISE: dict[str, Case] = {
     "where_constant": (lambda x: jnp.where(np.arange(5)[:, None, None] > 2, x, x[:, ::-1]), (1, 5, 4, 2)),
     "where_zero": (lambda x: jnp.where(np.arange(5)[:, None, None] > 2, x, 0.0), (1, 5, 4, 2)),
     "masked": (lambda x: x * (np.arange(4) > 1)[:, None], (1, 5, 4, 2)),
+    "masked_by_floats": (lambda x: (x * np.array([1, 0, 1, 0, 1], np.float32)[:, None, None]).sum(1), (1, 5, 4, 2)),
     "broadcast": (lambda x: x[:, :, :1] + x[:, :1], (1, 5, 4, 2)),
     "own_mean": (lambda x: x - x.mean((1, 2), keepdims=True), (1, 5, 4, 2)),
     "gate": (lambda x: x * jax.nn.sigmoid(x.mean((1, 2), keepdims=True)), (1, 5, 4, 2)),
@@ -210,6 +225,16 @@ CONTROL: dict[str, Case] = {
     "fori": (lambda x: lax.fori_loop(0, 3, lambda i, c: c + jnp.roll(c, 1, 1), x), (1, 9, 3)),
     "while": (lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] + c[1][:, ::-1]), (0, x))[1], (1, 6, 3)),
     "while_open": (lambda x: lax.while_loop(lambda c: c.sum() < 3, lambda c: c + 1, x), (1, 6, 3)),
+    "fori_open": (lambda x: lax.fori_loop(0, (x[0, 0, 0] > 0).astype(int) + 2, lambda i, c: c + jnp.roll(c, 1, 1), x), (1, 6, 3)),
+    "while_of_items": (
+        lambda x: jax.vmap(lambda n, r: lax.fori_loop(0, n, lambda i, c: c + jnp.roll(c, 1, 0), r), (0, 1), 1)(np.array([0, 2, 3]), x[0]),
+        (1, 6, 3),
+    ),
+    "while_of_items_open": (lambda x: jax.vmap(lambda r: lax.while_loop(lambda c: c.sum() < 3, lambda c: c + 1, r), 1, 1)(x[0]), (1, 6, 3)),
+    "scan_masks": (
+        lambda x: lax.scan(lambda c, m: (c + m[:, None] * jnp.roll(c, 1, 1), None), x, np.eye(6, dtype=np.float32)[:4])[0],
+        (1, 6, 3),
+    ),
     "cond": (lambda x: lax.cond(True, lambda y: y[:, 1:], lambda y: y[:, :-1], x), (1, 6, 3)),
     "cond_open": (lambda x: lax.cond(x.sum() > 0, lambda y: y[:, 1:], lambda y: y[:, :-1], x), (1, 6, 3)),
     "remat": (lambda x: jax.checkpoint(lambda y: jnp.sin(y[:, 1:]) + 1)(x), (1, 6, 3)),

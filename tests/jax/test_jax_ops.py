@@ -12,6 +12,7 @@ import isopter as ip
 
 BOUNDED = {
     "move-dynamic_slice_open", "index-chosen", "control-scan_long", "control-while_open", "control-cond_open",
+    "control-fori_open", "control-while_of_items", "control-while_of_items_open", "mix-sort_by_constants",
 }  # fmt: skip
 """Cases in which values decide what is read, or a loop is too long: with an issue that says so. All others are exact."""
 

@@ -168,13 +168,13 @@ def _while(capture: Capture, node: Node, scopes: tuple[Any, ...], key: tuple[Any
         rec.label, rec.module = label, module
         more = _enter(capture, p["cond_jaxpr"], [*tests, *carry], scopes, (*key, f"c{step}"))[0]
         known = more.load() if isinstance(more, Const) else None
-        if known is None or step == most:
+        if known is None or known.size != 1 or step == most:  # several numbers: a loop under vmap, which ends item by item
             break
-        if not known:
+        if not known.reshape(-1)[0]:
             return carry
         carry = _enter(capture, p["body_jaxpr"], [*consts, *carry], scopes, (*key, f"t{step}"))
     rec.label, rec.module = label, module
-    return _bounded(capture, node, "A loop whose end values decide: bounded by all that it reads")
+    return _bounded(capture, node, "A loop whose end values decide, or that ends item by item: bounded by all that it reads")
 
 
 def _bounded(capture: Capture, node: Node, why: str) -> list[Value]:

@@ -67,7 +67,10 @@ class _Run:
         env.update(zip(jaxpr.invars, args, strict=True))
 
         def read(v: Any) -> Any:
-            return self.wide(np.asarray(v.val)) if isinstance(v, Literal) else env[v]
+            if not isinstance(v, Literal):
+                return env[v]
+            aval: Any = v.aval
+            return self.wide(np.asarray(v.val, aval.dtype))
 
         for at, eqn in enumerate(jaxpr.eqns):
             outs = self.equation(eqn, [read(v) for v in eqn.invars], f"{prefix}{at}")
@@ -156,7 +159,7 @@ class _Run:
             return self.jaxpr(p["body_jaxpr"].jaxpr, p["body_jaxpr"].consts, [*consts, *state], prefix)
 
         if f"{place}/" not in self.inside:
-            return list(jax.lax.while_loop(lambda s: more(s, "-"), lambda s: body(s, "-"), carry))
+            return list(jax.lax.while_loop(lambda s: more(s, "-").any(), lambda s: _kept(more(s, "-"), body(s, "-"), list(s)), carry))
         step, before = 0, self.eager
         self.eager = True
         while bool(more(carry, f"{place}/c{step}/")):
@@ -176,6 +179,14 @@ class _Run:
             if f"{place}/b{k}/" in self.inside:
                 return one(k, f"{place}/b{k}/")(*args)
         return list(jax.lax.switch(index.astype(np.int32), [one(k, "-") for k in range(len(branches))], *args))
+
+
+def _kept(more: Any, after: Sequence[Any], before: Sequence[Any]) -> list[Any]:
+    """The state of a loop after a step: under vmap (`more` has axes, the first of the state's) items that are through stay as they are."""
+    if not more.ndim:
+        return list(after)
+    pairs = zip(after, before, strict=True)
+    return [jnp.where(more.reshape(*more.shape, *(1,) * (a.ndim - more.ndim)), a, b) for a, b in pairs]
 
 
 def _wide(dtype: Any) -> Any:

@@ -67,7 +67,9 @@ def _numbers(array: Any, use: Use | None, random: np.random.Generator, signed: b
     if use is None and not abstract:
         return array
     use = use or SCALE
-    return drawn(random, use.role, shape, signed, use.fan_in, known)
+    numbers = drawn(random, use.role, shape, signed, use.fan_in, known)
+    masks = use.role == "scale" and known is not None and bool(known.any())  # what a factor of 0 hides stays hidden
+    return np.where(known == 0, 0.0, numbers) if masks else numbers
 
 
 @dataclass(frozen=True, slots=True)

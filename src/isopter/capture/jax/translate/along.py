@@ -17,7 +17,11 @@ KINDS = (("linear", False), ("linear", True), ("cubic", False), ("cubic", True))
 """(mode, antialias) of interpolations that are a matrix."""
 
 ROUNDING = 1e-5
-"""Weights this far below the largest of their row are rounding: the place is a grid point in exact arithmetic."""
+"""Weights this far below the largest of their row are rounding, if the others are those of an interpolation: the place is a grid point
+in exact arithmetic."""
+
+ALIKE = 1e-3
+"""Weights this near to those of an interpolation, beside the largest of their row, are meant to be them."""
 
 
 def interpolated(rec: Tape, op: int, axis: int, size: int, mode: str, antialias: bool) -> int:
@@ -49,10 +53,28 @@ def mode_of(weights: np.ndarray) -> tuple[str, bool] | None:
         return None
     largest = np.abs(weights).max(axis=0, keepdims=True)
     read = np.abs(weights) > ROUNDING * largest
+    small = bool((read != (weights != 0)).any())
     for mode, antialias in KINDS:
-        if np.array_equal(read, _pattern(n, m, mode, antialias)):
+        if not np.array_equal(read, _pattern(n, m, mode, antialias)):
+            continue
+        if not small or (np.abs(weights - _weights(n, m, mode, antialias)) <= ALIKE * largest).all():
             return mode, antialias
     return None
+
+
+def _weights(n: int, m: int, mode: str, antialias: bool) -> np.ndarray:
+    """The matrix (n, m) of an interpolation: a triangle, or the cubic of Keys with a = -1/2, over its sum.
+
+    R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29 (1981), 1153-1160.
+    """
+    step = n / m
+    apart = np.abs((np.arange(m) + 0.5) * step - 0.5 - np.arange(n)[:, None]) / (max(step, 1.0) if antialias else 1.0)
+    if mode == "linear":
+        found = np.maximum(1 - apart, 0)
+    else:
+        near, far = (1.5 * apart - 2.5) * apart**2 + 1, ((-0.5 * apart + 2.5) * apart - 4) * apart + 2
+        found = np.where(apart < 1, near, np.where(apart < 2, far, 0.0))
+    return np.asarray(found / found.sum(axis=0, keepdims=True))
 
 
 def nearest_mode(index: np.ndarray, n: int) -> str | None:

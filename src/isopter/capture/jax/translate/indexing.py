@@ -212,7 +212,8 @@ def scatter(rec: Tape, node: Node) -> Translated:
     covered = np.zeros(math.prod(shape), np.bool_)
     covered[to] = True
     covered = covered.reshape(shape)
-    if node.op == "scatter":
+    applied = node.op == "scatter" and node.params.get("update_jaxpr") is not None  # a function of what is there (`scatter_apply`)
+    if node.op == "scatter" and not applied:
         rows = np.full((math.prod(shape), 1), -1, np.int64)
         rows[to, 0] = source
         inputs = [] if base is None else [base]

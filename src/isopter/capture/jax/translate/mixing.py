@@ -50,9 +50,13 @@ def scan(rec: Tape, node: Node) -> Translated:
 @primitive("sort")
 def sort(rec: Tape, node: Node) -> list[Value]:
     """Every result reads the keys and its own operand, whole along the axis."""
-    axis = {"axes": (int(node.params["dimension"]),)}
+    count = int(node.params["num_keys"])
+    keys = [v.op for v in node.inputs[:count] if isinstance(v, Data)]
+    axis: dict[str, Any] = {"axes": (int(node.params["dimension"]),)}
+    if not isinstance(node.inputs[0], Data):
+        rec.issue("A sort by known keys is not followed: bounded by the whole axis")
+        axis["bound"] = True
     sorted_: dict[int, int] = {op: rec.emit("sort", node.out, [op], axis, "sort") for op in node.all_data()}
-    keys = [v.op for v in node.inputs[: int(node.params["num_keys"])] if isinstance(v, Data)]
     found: list[Value] = []
     for value in node.inputs:
         read = list(dict.fromkeys(sorted_[op] for op in ([value.op] if isinstance(value, Data) else []) + keys))
