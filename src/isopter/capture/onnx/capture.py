@@ -36,10 +36,6 @@ NORMS = frozenset("GroupNormalization InstanceNormalization LpNormalization LRN 
 RANDOM = frozenset("RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial".split())
 
 
-NORMS = frozenset("GroupNormalization InstanceNormalization LayerNormalization LRN LpNormalization MeanVarianceNormalization".split())
-"""Ops whose first output is of the type of their first input."""
-
-
 def onnx_graph(model: Any, size: Shape | None, inputs: Any, training: bool) -> tuple[Graph, str]:
     """The graph of an ONNX file (by path) or ModelProto, and a name for it."""
     if training:
@@ -191,8 +187,6 @@ class Capture:
             if known_shape(name, kind) is None and (kind is None or kind.WhichOneof("value") in (None, "tensor_type")):
                 declared = self.declared.get(name)
                 kind = declared if known_shape(name, declared) is not None else kind
-            if known_shape(name, kind) is None and proto.op_type in NORMS and not proto.domain and not types:
-                kind = known[proto.input[0]][1]  # onnx infers nothing for some of them
             types.append(kind)
         return types
 

@@ -35,8 +35,8 @@ def function_of(schema: Any, proto: Any, known: Known) -> Any:
         return None
     types = [known[n][1].SerializeToString() if n and known[n][1] is not None else b"" for n in proto.input]
     try:
-        text = schema.get_context_dependentfunction_of(proto.SerializeToString(), types)
-    except Exception:  # it does not say why; the op is bounded then
+        text = schema.get_context_dependent_function(proto.SerializeToString(), types)
+    except (RuntimeError, ValueError, TypeError):  # it does not say why; the op is bounded then
         return None
     body = FunctionProto()
     body.ParseFromString(text)
