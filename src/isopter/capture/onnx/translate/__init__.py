@@ -69,8 +69,8 @@ def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
     return opaque(rec, node) if _overlooked(rec, node, before, result) else result
 
 
-FORGETS = frozenset("Split Slice Concat ScatterND ScatterElements Scatter Where Clip Dropout".split())
-"""Ops that rightly drop data: what they overwrite, or leave out."""
+FORGETS = frozenset("CastLike Split Slice Concat ScatterND ScatterElements Scatter Where Clip Dropout".split())
+"""Ops that rightly drop data: what they overwrite, or leave out, or of which they look at no more than the type."""
 
 
 def _overlooked(rec: Builder, node: Node, before: int, values: list[Value]) -> bool:
