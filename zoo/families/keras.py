@@ -42,7 +42,8 @@ def entries() -> Iterator[Entry]:
     for family, variants in NETWORKS.items():
         for variant in variants.split(" ") if variants.strip() else [""]:
             name = family + variant
-            yield Entry("keras", family, name, lambda name=name: build(name), True, name in SAMPLE, name not in LARGE and family != COMPILED)
+            proved = name not in LARGE and family != COMPILED
+            yield Entry("keras", family, name, lambda name=name: build(name), True, name in SAMPLE, proved)
 
 
 def build(name: str) -> tuple[Any, Any]:
