@@ -219,6 +219,20 @@ def test_an_unknown_op_is_bounded_and_said() -> None:
         ip.analyze(tf.function(run), IMAGE, strict=True)
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda x: tf.math.segment_sum(tf.transpose(x, (1, 0, 2, 3)), [0] * 8 + [1] * 8),
+        lambda x: tf.boolean_mask(x, x[..., 0] > 0),
+        lambda x: tf.unique(tf.reshape(x, [-1]))[0],
+    ],
+)
+def test_an_output_whose_shape_values_decide_is_bounded(run: Any) -> None:
+    """It is not the field of the last op whose shape is known."""
+    field = ip.analyze(tf.function(run), IMAGE, axes=(1, 2))["output"]
+    assert field.exactness == "bound" and field.size == (float("inf"), float("inf"))
+
+
 # ---- damaged and hostile files ---------------------------------------------------------------------------------------------
 
 

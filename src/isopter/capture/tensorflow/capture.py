@@ -106,7 +106,8 @@ class Capture:
             if isinstance(value, Data):
                 outputs[name] = value.op
             elif isinstance(value, Lost):
-                outputs |= {name if k == 0 else f"{name}.{k}": op for k, op in enumerate(value.ops)}
+                self.rec.module, self.rec.label = "", name
+                outputs[name] = self.rec.emit("opaque", (), value.ops, {}, "output")  # its shape is not known, and may be any
         return finish(self.rec, self.inputs, self.made, outputs)
 
     def _input(self, op: Any, name: str) -> None:
