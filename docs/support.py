@@ -36,11 +36,10 @@ def table(ops: Iterable[tuple[str, Callable[..., object]]], *more: str) -> str:
 
 def tables() -> dict[str, str]:
     """The table of each framework whose ops are translated."""
-    domains = ((f"{op} ({domain})" if domain else op, onnx.function_of(domain, op)) for domain, op in onnx.known())
     return {
-        "tensorflow": table((op, tensorflow.function_of(op)) for op in tensorflow.known()),
-        "jax": table(((op, jax.function_of(op)) for op in jax.known()), f"| taken apart | {', '.join(sorted(CALLS | LOOPS))} |"),
-        "onnx": table(domains),
+        "tensorflow": table(tensorflow.TRANSLATORS.items()),
+        "jax": table(jax.TRANSLATORS.items(), f"| taken apart | {', '.join(sorted(CALLS | LOOPS))} |"),
+        "onnx": table(onnx.TRANSLATORS.items()),
     }
 
 

@@ -7,9 +7,11 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("ml_dtypes")
 
+import numpy as np  # noqa: E402
 from tests.onnx.one_op import cases  # noqa: E402
 
 import isopter as ip  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 REFUSED = 60
 """More refusals than this are a loss; they are sequences, optional values, opset 1, empty axes and what depends on no input."""
@@ -59,3 +61,16 @@ def test_onnxruntime_misses_nothing(family: str) -> None:
         assert found.missed == 0, (name, found)
         checked += found.checked
     assert checked
+
+
+def test_ops_that_onnx_defines_by_others_are_taken_apart() -> None:
+    tensors = [numpy_helper.from_array(np.array([1, 16, 16]), "s"), numpy_helper.from_array(np.ones((16, 4, 3), np.float32), "w")]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Reshape", ["c", "s"], ["t"]),
+        helper.make_node("Attention", ["t", "t", "t"], ["y"], q_num_heads=1, kv_num_heads=1, is_causal=1),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in (("x", (1, 4, 18)), ("y", None))]
+    graph = helper.make_graph(nodes, "causal", ends[:1], ends[1:], tensors)
+    a = ip.analyze(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10))
+    assert a.exact and "softmax" in {op.kind for op in a.graph.ops}

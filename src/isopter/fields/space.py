@@ -43,7 +43,7 @@ def _slid(graph: Graph, origin: int) -> tuple[int, ...]:
 
 
 def _followed(relations: Sequence[Relation], of: dict[int, int]) -> dict[int, int]:
-    """Which axis of the input each axis of an op is, if it is one; the outer part of an axis that is split (into blocks) goes on being it."""
+    """Which axis of the input each axis of an op is, if it is one; the outer part of an axis split into blocks goes on being it."""
     links = relations[0].links if relations else ()
     single = ((link.outs[0], link.ins[0]) for link in links if len(link.ins) == 1 and isinstance(link.map, AxisMap | Regroup))
     return {out: of[into] for out, into in single if into in of}

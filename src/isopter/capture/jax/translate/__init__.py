@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 
 from isopter.capture.jax.node import Node, Tape, Unknown
 from isopter.capture.static.values import Data, Value
+from isopter.capture.translators import Translators
 
 Translated = list[Value] | Value | int
 Translator = Callable[[Tape, Node], Translated]
 """Emits ops for an equation and returns the value of each of its results (one value: the same for all)."""
 
-_TABLE: dict[str, Translator] = {}
-
-
-def primitive(names: str) -> Callable[[Translator], Translator]:
-    """Register a translator for these primitives (separated by spaces)."""
-
-    def register(function: Translator) -> Translator:
-        for name in names.split():
-            assert name not in _TABLE, f"{name} has a translator already"
-            _TABLE[name] = function
-        return function
-
-    return register
-
-
-def known() -> tuple[str, ...]:
-    """Every primitive with a translator, in alphabetical order."""
-    _load()
-    return tuple(sorted(_TABLE))
-
-
-def function_of(name: str) -> Translator:
-    """The translator of a primitive."""
-    _load()
-    return _TABLE[name]
+TRANSLATORS: Translators[Translator] = Translators(__name__, __path__)
+primitive = TRANSLATORS.register
+"""Register a translator for these primitives (separated by spaces)."""
 
 
 def translate(rec: Tape, node: Node) -> list[Value]:
     """The values of an equation's results."""
-    _load()
-    function = _TABLE.get(node.op)
+    function = TRANSLATORS.get(node.op)
     if function is None:
         return opaque(rec, node)
     before = len(rec.ops)
@@ -74,9 +49,3 @@ def source_op(node: Node, position: int = 0) -> int:
     if op is None:
         raise Unknown("an operand")
     return op
-
-
-@functools.cache
-def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 
 from isopter.capture.onnx.node import Node, Unknown
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
+from isopter.capture.translators import Translators
 from isopter.graph import Shape
 
 Translated = list[Value] | Value | int
 Translator = Callable[[Builder, Node], Translated]
 """Emits ops for a node and returns the value of each of its outputs (one value: the same for all)."""
 
-_TABLE: dict[tuple[str, str], Translator] = {}
+TRANSLATORS: Translators[Translator] = Translators(__name__, __path__)
 
 MICROSOFT = "com.microsoft"
 """onnxruntime's own ops; files that its optimiser wrote hold some."""
@@ -24,38 +22,21 @@ MICROSOFT = "com.microsoft"
 
 def onnx_op(names: str, domain: str = "") -> Callable[[Translator], Translator]:
     """Register a translator for these ops (separated by spaces)."""
-
-    def register(function: Translator) -> Translator:
-        for name in names.split():
-            assert (domain, name) not in _TABLE, f"{domain}::{name} has a translator already"
-            _TABLE[domain, name] = function
-        return function
-
-    return register
+    return TRANSLATORS.register(" ".join(_key(domain, name) for name in names.split()))
 
 
-def known() -> tuple[tuple[str, str], ...]:
-    """(domain, op) of every op with a translator, in alphabetical order."""
-    _load()
-    return tuple(sorted(_TABLE))
+def _key(domain: str, op: str) -> str:
+    return f"{domain}::{op}" if domain else op
 
 
 def knows(domain: str, op: str) -> bool:
     """Whether an op has a translator."""
-    _load()
-    return (domain, op) in _TABLE
-
-
-def function_of(domain: str, op: str) -> Translator:
-    """The translator of an op."""
-    _load()
-    return _TABLE[domain, op]
+    return TRANSLATORS.get(_key(domain, op)) is not None
 
 
 def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
     """The values of the node's outputs, all of whose shapes are known."""
-    _load()
-    function = _TABLE.get((domain, node.op))
+    function = TRANSLATORS.get(_key(domain, node.op))
     if function is None:
         return opaque(rec, node)
     before = len(rec.ops)
@@ -96,9 +77,3 @@ def source_op(node: Node, position: int = 0) -> int:
     if op is None:
         raise Unknown("an operand")
     return op
-
-
-@functools.cache
-def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
 from isopter.capture.tensorflow.node import Node, Unknown
+from isopter.capture.translators import Translators
 from isopter.graph import Shape
 
 Translated = list[Value] | Value | int
 Translator = Callable[[Builder, Node], Translated]
 """Emits ops for an op and returns the value of each of its outputs (one value: the same for all)."""
 
-_TABLE: dict[str, Translator] = {}
-
-
-def tf_op(names: str) -> Callable[[Translator], Translator]:
-    """Register a translator for ops of these types (separated by spaces)."""
-
-    def register(function: Translator) -> Translator:
-        for name in names.split():
-            assert name not in _TABLE, f"{name} has a translator already"
-            _TABLE[name] = function
-        return function
-
-    return register
-
-
-def known() -> tuple[str, ...]:
-    """The types of all ops with a translator, in alphabetical order."""
-    _load()
-    return tuple(sorted(_TABLE))
-
-
-def function_of(op: str) -> Translator:
-    """The translator of a type of op."""
-    _load()
-    return _TABLE[op]
-
+TRANSLATORS: Translators[Translator] = Translators(__name__, __path__)
+tf_op = TRANSLATORS.register
+"""Register a translator for ops of these types (separated by spaces)."""
 
 FORGETS = frozenset(
     "Split SplitV Slice StridedSlice ConcatV2 Concat Unpack TensorScatterUpdate ScatterNd Select SelectV2 ClipByValue ZerosLike OnesLike "
@@ -53,8 +28,7 @@ FORGETS = frozenset(
 
 def translate(rec: Builder, node: Node) -> list[Value]:
     """The values of the op's outputs, all of whose shapes are known."""
-    _load()
-    function = _TABLE.get(node.op)
+    function = TRANSLATORS.get(node.op)
     if function is None:
         return opaque(rec, node)
     before = len(rec.ops)
@@ -82,9 +56,3 @@ def opaque(rec: Builder, node: Node, why: str = "") -> list[Value]:
     """No rule: each output may read all of each input. Declared, and listed in the result."""
     shapes: list[Shape] = [o if o is not None else () for o in node.outs]
     return [Data(op) for op in rec.opaque(shapes, node.all_data(), f"tf.{node.op}", why)]
-
-
-@functools.cache
-def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from isopter.capture.torch.values import Data, Value, tensors_in
+from isopter.capture.translators import Translators
 from isopter.reads.registry import has_rule
 
 if TYPE_CHECKING:
@@ -20,39 +18,21 @@ Translated = list[Value] | Value | int
 Translator = Callable[["Tape", "Call"], Translated]
 """Emits ops for a call and returns the value of each tensor the call returned (one value: the same for all)."""
 
-_TABLE: dict[str, Translator] = {}
-
-
-def aten(names: str) -> Callable[[Translator], Translator]:
-    """Register a translator for these ATen names (separated by spaces, without overload)."""
-
-    def register(function: Translator) -> Translator:
-        for name in names.split():
-            assert name not in _TABLE, f"aten::{name} has a translator already"
-            _TABLE[name] = function
-        return function
-
-    return register
-
-
-def known() -> tuple[str, ...]:
-    """Every ATen name with a translator of its own (pointwise ones are recognised by their tag besides)."""
-    _load()
-    return tuple(sorted(_TABLE))
+TRANSLATORS: Translators[Translator] = Translators(__name__, __path__)
+aten = TRANSLATORS.register
+"""Register a translator for these ATen names (separated by spaces, without overload)."""
 
 
 def knows(func: Any) -> bool:
     """Whether a call has a translator or a rule of the user's own."""
-    _load()
-    return func._schema.name.removeprefix("aten::") in _TABLE or has_rule(func._schema.name)
+    return TRANSLATORS.get(func._schema.name.removeprefix("aten::")) is not None or has_rule(func._schema.name)
 
 
 def translate(rec: Tape, call: Call) -> list[Value]:
     """The values of the call's outputs."""
-    _load()
-    function = _TABLE.get(call.name)
+    function = TRANSLATORS.get(call.name)
     if function is None and is_pointwise(call.func):
-        function = _TABLE["pointwise"]
+        function = TRANSLATORS.get("pointwise")
     if function is None:
         function = registered if has_rule(call.func._schema.name) else opaque
     before = len(rec.ops)
@@ -115,9 +95,3 @@ def source_op(rec: Tape, call: Call, name: str = "self") -> int:
 def shape_of(call: Call) -> tuple[int, ...]:
     """Shape of the call's first output."""
     return tuple(call.outs[0].shape)
-
-
-@functools.cache
-def _load() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
