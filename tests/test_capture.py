@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -134,10 +135,16 @@ def test_wrong_size(size: object) -> None:
         ip.analyze(nn.Identity(), size)
 
 
-@pytest.mark.parametrize("model", [None, 3, object(), lambda x: x, b"conv 3"])
+@pytest.mark.parametrize("model", [None, 3, object(), nn.Conv2d, b"conv 3"])
 def test_wrong_model(model: object) -> None:
     with pytest.raises(ip.UsageError, match="cannot read"):
         ip.analyze(model, (1, 3, 8, 8))
+
+
+def test_functions_are_read_with_jax(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    with pytest.raises(ip.UsageError, match="import jax first"):
+        ip.analyze(lambda x: x, (1, 3, 8, 8))
 
 
 @pytest.mark.parametrize("unit", [(9, 0), (-1, 0), (1,), (1, 2, 3), (1.0, 2), ("a", 0), (True, 0)])
