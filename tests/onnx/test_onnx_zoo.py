@@ -38,7 +38,7 @@ NETWORKS = {
     "timm:deit_tiny_patch16_224": (1, 3, 224, 224),
     "timm:resnetblur50": (1, 3, 128, 128),
     "timm:coatnet_0_rw_224": (1, 3, 224, 224),
-    "smp:unet-resnet18": (1, 3, 128, 128),
+    "smp:unet-resnet34": (1, 3, 128, 128),
 }
 """Networks of the zoo, with a size that they take."""
 
