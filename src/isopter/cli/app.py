@@ -14,6 +14,8 @@ from isopter.cli.plain import HELP
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # what TensorFlow says of the processor does not belong beside a table
+
 OK, FAILED, USAGE, MODEL, INCOMPLETE = range(5)
 """Exit statuses."""
 
@@ -76,9 +78,13 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 _model = click.argument("model")
 _input = click.option(
-    "-i", "--input", "size", metavar="SIZE", help="Shape of the input (default: what the model is made for, else 1x3x224x224)."
+    "-i",
+    "--input",
+    "size",
+    metavar="SIZE",
+    help="Shape of the input, axes as the model has them (default: its own, else 1x3x224x224 for PyTorch).",
 )
-_pretrained = click.option("--pretrained", is_flag=True, help="Trained weights for torchvision:NAME and timm:NAME; downloads them.")
+_pretrained = click.option("--pretrained", is_flag=True, help="Trained weights for torchvision:, timm: and keras:NAME; downloads them.")
 _training = click.option("--training", is_flag=True, help="Fields under training-mode normalisation.")
 _axes = click.option("--axes", metavar="AXES", help="Which axes of the input are space: letters for the last ones (hw) or indices (2,3).")
 _layer = click.option("-l", "--layer", required=True, metavar="LAYER", help="A layer or op, as the table names it.")

@@ -17,11 +17,14 @@ Commands:
   report  All of it as one interactive HTML file
 
 MODEL is one of:
-  pkg.module:factory    a class, function or torch module; runs that code
+  pkg.module:factory    a class, function or model (PyTorch, Keras,
+                        TensorFlow, JAX); runs that code
   file.py:Net           the same, from a file
-  torchvision:NAME      a model by name, with random weights; timm:NAME too
+  torchvision:NAME      a model by name, with random weights; also timm:NAME
+                        and keras:NAME (of keras.applications)
   x.pt2                 a program written by torch.export.save
-  x.onnx                an ONNX file
+  x.onnx, x.keras       an ONNX file, a model saved by Keras 3
+  folder                a TensorFlow SavedModel
   x.json                an analysis written by table -f json, or to_json
   "conv 7 s2 p3, ..."   a layer text
 
