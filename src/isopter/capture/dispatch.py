@@ -58,8 +58,15 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
         if inputs is not None:
             raise UsageError("A layer text takes input_size, not inputs.")
         return parse(model, size), model if len(model) <= 60 else model[:57] + "..."
-    hint = " A function is read with JAX: import jax first." if callable(model) else ""
-    raise UsageError(f"isopter cannot read a {type(model).__module__}.{type(model).__name__}.{hint} Expected {READS}.")
+    raise UsageError(f"isopter cannot read {_said(model)} Expected {READS}.")
+
+
+def _said(model: Any) -> str:
+    """What an object is that nothing reads, and what to do about it."""
+    if isinstance(model, type):
+        return f"the class {model.__name__}. Give an instance, such as {model.__name__}(...)."
+    hint = " A function is read with JAX: import jax first." if callable(model) and "jax" not in sys.modules else ""
+    return f"a {type(model).__module__}.{type(model).__name__}.{hint}"
 
 
 def capture_of(name: str) -> Capture:
