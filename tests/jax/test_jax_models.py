@@ -216,3 +216,29 @@ def test_edges() -> None:
     assert found.missed == 0
     x64 = jax.config.jax_enable_x64
     assert ip.verify(lambda x: x.astype(jnp.bfloat16) + 1, (1, 4), units=2).ok and jax.config.jax_enable_x64 == x64
+
+
+@pytest.mark.parametrize("library", ["nnx", "linen", "dense"])
+def test_weights_under_a_mask_read_what_it_leaves(library: str) -> None:
+    """Masked convolutions (PixelCNN) and products: the mask is a constant, and what it hides is not read."""
+    mask = np.broadcast_to(np.array([1, 1, 0], np.float32)[:, None, None], (3, 4, 2))
+    if library == "dense":
+        model: Any = Masked(jnp.full((7, 7), 0.5))
+        size: tuple[int, ...] = (4, 7)
+    else:
+        size = (1, 9, 4)
+        model = nn.Conv(2, (3,), mask=mask) if library == "linen" else nnx.Conv(4, 2, (3,), mask=mask, rngs=nnx.Rngs(0))
+    axes = (1,)
+    found = ip.analyze(model, size, axes=axes)["output"]
+    region = found.region((4,))
+    assert (region.lo, region.hi) == (((3,), (5,)) if library != "dense" else ((4,), (7,)))
+    assert found.exactness == "exact" and ip.verify(model, size, axes=axes, units=8).ok
+
+
+class Masked(eqx.Module):
+    """A product with weights of which a constant leaves some."""
+
+    weight: Any
+
+    def __call__(self, x: Any) -> Any:
+        return x @ (self.weight * np.tril(np.ones((7, 7), np.float32)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isopter.capture.jax.node import Holed
 from isopter.capture.static.values import Array, Const, Value, Weight
 from isopter.graph import Shape
 
@@ -74,11 +75,21 @@ def still(primitive: Any, params: Params, ins: Sequence[Value], outs: Sequence[A
     name = primitive.name
     entries = sum(math.prod(s) for s in shapes) + sum(math.prod(v.shape) for v in ins if isinstance(v, Const))
     if entries > LOADED or name.startswith(_RANDOM) or any(not isinstance(v, Const) for v in ins):
-        return [Weight(s) for s in shapes]
+        return [_masked(name, ins, shapes[0])] if len(shapes) == 1 else [Weight(s) for s in shapes]
     run = _Later(primitive, params, ins, [out.dtype for out in outs])
     if max((_depth(v) for v in ins), default=0) > DEEP:
         run.results()
     return [Const(s, _Loaded(run, k)) for k, s in enumerate(shapes)]
+
+
+def _masked(name: str, ins: Sequence[Value], shape: Shape) -> Weight:
+    """A weight; one times a constant is known to be 0 where that is."""
+    if name in ("convert_element_type", "copy", "stop_gradient") and isinstance(ins[0], Holed):
+        return ins[0]
+    masks = [v for v in ins if isinstance(v, Const)]
+    if name == "mul" and len(masks) == 1 and masks[0].shape == shape and math.prod(shape) <= LOADED:
+        return Holed(shape, masks[0])
+    return Weight(shape)
 
 
 class _Later:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.values import Const, Data, Value
+from isopter.capture.static.values import Const, Data, Value, Weight
 from isopter.graph import Shape
 
 
@@ -45,6 +45,19 @@ class Tape(Builder):
     def value_of(self, op: int) -> Data:
         """The data of an op, with the entries that are known of it."""
         return self.values.get(op) or Data(op)
+
+
+@dataclass(frozen=True, slots=True)
+class Holed(Weight):
+    """A weight that is 0 where a constant is, as the filters of masked convolutions are."""
+
+    mask: Const
+
+
+def holes_of(value: Value) -> np.ndarray | None:
+    """Numbers that are 0 where a constant, or a weight, is known to be; None where nothing is known."""
+    known = value.mask if isinstance(value, Holed) else value
+    return known.load() if isinstance(known, Const) else None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from isopter.capture.jax.node import Node, Tape
+from isopter.capture.jax.node import Node, Tape, holes_of
 from isopter.capture.jax.translate import Translated, opaque, patterns, primitive, source_op
 from isopter.capture.jax.translate.along import interpolated, mode_of
 from isopter.capture.jax.translate.shapes import turned
 from isopter.capture.static import known, moves
-from isopter.capture.static.values import Const, Data, Value
+from isopter.capture.static.values import Data, Value
 
 REDUCED = {
     "reduce_sum": "sum", "reduce_max": "amax", "reduce_min": "amin", "reduce_prod": "prod", "reduce_and": "all", "reduce_or": "any",
@@ -142,7 +142,7 @@ def _to_place(rec: Tape, op: int, order: list[int], side: int, batch: int, free:
 
 def _pattern(value: Value, shape: tuple[int, ...], groups: tuple[list[int], list[int], list[int]]) -> np.ndarray | None:
     """Where a constant factor is not zero, if somewhere it is, as (*batch, k, j)."""
-    numbers = value.load() if isinstance(value, Const) and math.prod(shape) <= SMALL else None
+    numbers = holes_of(value) if math.prod(shape) <= SMALL else None
     if numbers is None or numbers.ndim < 2 or numbers.dtype.kind not in "fiubc":
         return None
     batch, inner, free = groups

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from isopter.capture.jax.node import Node, Tape, Unknown
+from isopter.capture.jax.node import Node, Tape, Unknown, holes_of
 from isopter.capture.jax.translate import Translated, opaque, primitive, source_op
 from isopter.capture.jax.translate.shapes import dilated, turned
-from isopter.capture.static.values import Const
 from isopter.capture.static.windows import checked, taps
 from isopter.graph import Shape
 
@@ -48,8 +47,8 @@ def conv(rec: Tape, node: Node) -> Translated:
         if transposed:
             return opaque(rec, node)
         inputs.append(turned(rec, computed, filters))
-    elif not transposed and isinstance(node.inputs[1], Const) and math.prod(node.shapes[1]) <= SMALL:
-        known = node.const(1)
+    elif not transposed and math.prod(node.shapes[1]) <= SMALL:
+        known = holes_of(node.inputs[1])
         params |= taps(None if known is None else known.transpose(filters))
     if order != tuple(range(n + 2)):
         params["layout"] = order
