@@ -109,6 +109,8 @@ class _Walk:
                 data.update(eqn.outvars)
                 self._used(eqn, given)
             elif any(given):
+                if any(getattr(v.aval.dtype, "kind", "f") in "iub" for v in eqn.outvars):  # what indices or masks come from stays
+                    self.uses.update((k, None) for g in given if g is not None for k in g.weights)
                 own.update(dict.fromkeys(eqn.outvars, self._kept(eqn, given)))
 
     def _enter(
