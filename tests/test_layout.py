@@ -79,6 +79,9 @@ def test_space_is_where_the_first_window_slides() -> None:
     ops = (blocks, Op("t", "transpose", (1, 4, 5, 2, 2, 3), (1,), {"perm": (0, 1, 3, 2, 4, 5)}), depth)
     last = Op("c", "conv", (1, 4, 5, 7), (3,), {**window, "layout": (0, 3, 1, 2)})
     assert Analysis(graph((1, 8, 10, 3), *ops, last), None, "")["c"].size == (6, 6)
+    frame = Op("f", "reshape", (5, 8, 9, 3), (0,), {"pairs": ((0, 1), (1, 2), (2, 3), (3, 4))})
+    video = Analysis(graph((1, 5, 8, 9, 3), frame, Op("c", "conv", (5, 8, 9, 7), (1,), {**window, "layout": (0, 3, 1, 2)})), None, "")
+    assert video["c"].size == (1, 3, 3)  # time, which it does not slide along, is no channel
     one = {k: v[:1] for k, v in window.items()}
     squeezed = Op("s", "reshape", (1, 8, 9), (0,), {"pairs": ((0, 0), (1, 2), (2, 3))})
     assert len(Analysis(graph((1, 1, 8, 9), squeezed, Op("c", "conv", (1, 5, 9), (1,), one)), None, "")["c"].size) == 2  # the usual two

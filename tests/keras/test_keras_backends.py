@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("keras")
 MODELS = Path(__file__).with_name("test_keras_models.py")
+PARITY = Path(__file__).parents[1] / "parity" / "test_parity.py"
 
 SIZES = """
 import keras, isopter
@@ -36,20 +37,17 @@ def run(backend: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=env, check=False)
 
 
-@pytest.mark.parametrize(
-    "backend", ["torch", pytest.param("jax", marks=pytest.mark.slow), pytest.param("tensorflow", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
 def test_the_tests_pass_on(backend: str) -> None:
     """JAX compiles every operation that it runs, which takes a minute."""
-    done = run(backend, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(MODELS))
+    done = run(backend, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "keras", str(MODELS), str(PARITY))
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_backends_agree() -> None:
+@pytest.mark.parametrize("backend", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
+def test_backends_agree(backend: str) -> None:
     """On the sizes, strides, starts and regions of every layer, whatever ops their graphs have."""
-    said = {backend: run(backend, "-c", SIZES) for backend in ("tensorflow", "jax", "torch")}
-    assert all(done.returncode == 0 for done in said.values()), [done.stderr[-800:] for done in said.values()]
-    first = said["tensorflow"].stdout.splitlines()
-    assert len(first) == 11
-    for backend in ("jax", "torch"):
-        assert said[backend].stdout.splitlines() == first, backend
+    first, other = (run(name, "-c", SIZES) for name in ("tensorflow", backend))
+    assert first.returncode == other.returncode == 0, (first.stderr[-800:], other.stderr[-800:])
+    assert len(first.stdout.splitlines()) == 11 and other.stdout == first.stdout

@@ -228,3 +228,35 @@ def test_one_dimension_and_three() -> None:
     cube = keras.Sequential([keras.Input((8, 8, 8, 1)), layers.Conv3D(2, 3, name="c"), layers.AveragePooling3D(2, name="p")])
     assert ip.analyze(cube)["p"].size == (4, 4, 4)
     assert ip.verify(line, units=4).ok and ip.verify(cube, units=4).ok
+
+
+def rnn(layer: Any) -> Any:
+    x = keras.Input((40, 3))
+    return keras.Model(x, layer(layers.Conv1D(4, 3, name="first")(x)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LSTM(4, name="rnn"),
+        lambda: layers.GRU(4, return_sequences=True, name="rnn"),
+        lambda: layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True), name="rnn"),
+    ],
+)
+def test_recurrent_layers(make: Any) -> None:
+    model = rnn(make())
+    a = ip.analyze(model)
+    assert "first" in a.layers and "rnn" in a.layers and a["first"].size == (3,)
+    found = ip.verify(model, units=4)
+    assert found.checked and found.missed == 0
+
+
+def test_an_edit_names_a_layer_and_finds_its_window() -> None:
+    x = keras.Input((24, 24, 3))
+    y = layers.Conv2D(4, 5, padding="same", activation="relu", name="stem")(x)
+    a = ip.analyze(keras.Model(x, layers.Conv2D(4, 3, padding="same", name="last")(y)))
+    assert a["last"].size == (7, 7) and a.what_if({"stem": {"kernel": 3}})["last"].size == (5, 5)
+    assert a.what_if({"last": {"dilation": 2}})["last"].size == (9, 9)
+    with pytest.raises(ip.UsageError, match="only convolutions and poolings"):
+        rnn_model = rnn(layers.LSTM(4, name="rnn"))
+        ip.analyze(rnn_model).what_if({"rnn": {"kernel": 3}})

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 NUMBERS = ("kernel", "stride", "dilation", "padding")
 
+WINDOWS = ("conv", "conv_transpose", "pool")
+"""Kinds that can be edited."""
+
 MOST = 1_000_000
 """The largest number of an edit or a size: far beyond any network, and far below where whole numbers of arrays end."""
 
@@ -92,14 +95,24 @@ def _calls(analysis: Analysis, name: str) -> list[int]:
     if name not in layers:
         return [index]
     layer = _CALL.sub("", name)
-    return list(dict.fromkeys([index, *(i for other, i in layers.items() if _CALL.sub("", other) == layer)]))
+    calls = {name: index} | {other: i for other, i in layers.items() if _CALL.sub("", other) == layer}
+    return list(dict.fromkeys(_window_of(analysis, path, i) for path, i in calls.items()))
+
+
+def _window_of(analysis: Analysis, path: str, index: int) -> int:
+    """The op that makes a layer's output, or the only window in it: a layer of Keras may end in its bias, or its activation."""
+    ops = analysis.graph.ops
+    if ops[index].kind in WINDOWS:
+        return index
+    inside = [i for i, op in enumerate(ops) if op.kind in WINDOWS and f"{op.module}.".startswith(f"{path}.")]
+    return inside[0] if len(inside) == 1 else index
 
 
 def _checked(op: Op, name: str, edit: Mapping[str, int | Sequence[int]]) -> Edit:
     """The numbers of one edit, one per space axis. Raises UsageError with what was expected."""
     if not isinstance(edit, Mapping):
         raise UsageError(f"{name}: {edit!r} must be a dict of some of {', '.join(NUMBERS)}, such as {{'kernel': 5}}.")
-    if op.kind not in ("conv", "conv_transpose", "pool"):
+    if op.kind not in WINDOWS:
         raise UsageError(f"{name} ends in {op.name}, a {op.kind}: only convolutions and poolings have {', '.join(NUMBERS)}.")
     unknown = sorted(map(str, set(edit) - set(NUMBERS)))
     if unknown:

@@ -21,25 +21,32 @@ def space_axes(shape: Shape) -> tuple[int, ...]:
 
 def slid_axes(graph: Graph, origin: int) -> tuple[int, ...]:
     """The axes along which the first convolution, pooling or interpolation slides, as axes of the input. Where there is none, or where it
-    slides along fewer, those of `space_axes`.
+    slides along fewer, those of `space_axes`; with channels last, all after batch and before channels.
 
     Example: channels last, (1, 224, 224, 3) into a convolution, gives (1, 2); one image without a batch, (3, 224, 224), too.
     """
     usual = space_axes(graph.ops[origin].shape)
-    found = _slid(graph, origin)
+    op, of = _first(graph, origin)
+    if op is None:
+        return usual
+    layout = layout_of(op.params) or tuple(range(len(op.shape)))
+    found = _axes(op, graph.ops[op.inputs[0]].shape, layout, of)
+    if len(layout) > 1 and layout[1] > 1 and (channels := of.get(layout[1])) is not None:
+        usual = tuple(axis for axis in range(1, len(graph.ops[origin].shape)) if axis != channels)
     return usual if set(found) <= set(usual) else found
 
 
-def _slid(graph: Graph, origin: int) -> tuple[int, ...]:
+def _first(graph: Graph, origin: int) -> tuple[Op | None, dict[int, int]]:
+    """The first op that slides, and which axis of the input each axis of what it reads is."""
     of: dict[int, dict[int, int]] = {origin: {axis: axis for axis in range(len(graph.ops[origin].shape))}}
     for index, op in enumerate(graph.ops):
         source = next((i for i in op.inputs if i in of), None)
         if source is None:
             continue
         if op.kind in SLIDES:
-            return _axes(op, graph.ops[source].shape, of[source]) if op.inputs[0] == source else ()
+            return (op, of[source]) if op.inputs[0] == source else (None, {})
         of[index] = _followed(reads(graph, op)[op.inputs.index(source)], of[source])
-    return ()
+    return None, {}
 
 
 def _followed(relations: Sequence[Relation], of: dict[int, int]) -> dict[int, int]:
@@ -49,10 +56,9 @@ def _followed(relations: Sequence[Relation], of: dict[int, int]) -> dict[int, in
     return {out: of[into] for out, into in single if into in of}
 
 
-def _axes(op: Op, shape: Shape, of: dict[int, int]) -> tuple[int, ...]:
+def _axes(op: Op, shape: Shape, layout: Shape, of: dict[int, int]) -> tuple[int, ...]:
     """The axes of the input along which an op slides, whose own input has this shape. New axes of length 1 are no matter: some frameworks
     give sequences one for height."""
-    layout = layout_of(op.params) or tuple(range(len(op.shape)))
     count = len(op.params["steps"] if op.kind == "resample" else op.params["kernel"])
     slid = layout[len(layout) - count :]
     known = all(axis in of or shape[axis] == 1 for axis in slid)

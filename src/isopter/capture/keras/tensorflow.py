@@ -39,8 +39,8 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
         with followed(model, around) as calls:
             result = model(*args, training=training, **kwargs)
         returned[:] = output_names(result)
-        made.update(calls.outputs)
-        return [tensor for _, tensor in returned] + [t for tensors in calls.outputs.values() for t in tensors]
+        made.update((path, own) for path, own in calls.outputs.items() if all(map(_is_ours, own)))
+        return [tensor for _, tensor in returned] + [t for own in made.values() for t in own]
 
     specs = [tf.TensorSpec(s.shape, s.dtype) for s in given.tensors]
     concrete = tf.function(run, autograph=False).get_concrete_function(*specs)
@@ -51,6 +51,11 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
 
     graph = function_graph(concrete, [s.name for s in given.tensors], lambda op: MARK + path_of(op.name))
     return _finished(graph, [name for name, _ in returned], made, path_of)
+
+
+def _is_ours(tensor: Any) -> bool:
+    """Whether a tensor is of the graph that is being made, and not of the body of a loop in it (a cell of a recurrent layer)."""
+    return tensor.graph is tf.compat.v1.get_default_graph()
 
 
 def _finished(graph: Graph, names: list[str], made: dict[str, list[Any]], path_of: Callable[[str], str]) -> Graph:
