@@ -14,7 +14,7 @@ help:
 	@echo "make lint         ruff"
 	@echo "make types        mypy"
 	@echo "make test-full    the long tests too: 2,000 random networks"
-	@echo "make zoo          1,700 networks of eight libraries captured, analysed, proved; an hour or two, goes on where it stopped"
+	@echo "make zoo          1,700 networks of nine libraries captured, analysed, proved; an hour or two, goes on where it stopped"
 	@echo "make zoo-sample   one network of each kind, minutes"
 	@echo "make bench        other tools, timings, memory; 25 minutes, written to docs/benchmarks.md"
 	@echo "make bench-fields effective fields: theory against sampling, timings, error bars; half an hour, written to docs/benchmarks-fields.md"
