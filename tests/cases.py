@@ -429,6 +429,12 @@ _fn(
     (1, 8, 4),
     keep=lambda: _band(8, 1) == 0,
 )
+_fn(
+    "attention_mask_taken_back",
+    lambda x, mask: (x @ x.mT + mask - mask).softmax(-1) @ x,
+    (1, 8, 4),
+    mask=lambda: _band(8, 1).clamp(min=-60.0),
+)
 _fn("softmax_of_shifted_scores", lambda x, low: (x + low).softmax(-1), (1, 8, 4), low=lambda: torch.full((4,), -100.0))
 _fn("sdpa_boolean_mask", lambda x, keep: F.scaled_dot_product_attention(x, x, x, attn_mask=keep), (1, 8, 4), keep=lambda: _band(8, 2) == 0)
 _fn(

@@ -20,6 +20,9 @@ from isopter.graph import Shape
 HIDES = -50.0
 """A constant this low among attention scores is a mask: e^-50 is lost in double precision beside any other weight."""
 
+LIFTS = 25.0
+"""A constant this large takes back what a mask hid: e^-25 is seen in double precision."""
+
 FOLLOWED = 16_000_000
 """Scores under a mask differ one by one, and every analysis would hold a dozen numbers for each: more than this is too much memory."""
 
@@ -110,7 +113,20 @@ def _faint(source: str, operands: Sequence[Value]) -> np.ndarray | None:
             low = entries(value)
             if low is not None and bool(((low <= HIDES) & np.isfinite(low)).any()):
                 found.append((low <= HIDES) & np.isfinite(low))
-    return None if not found else found[0] if len(found) == 1 else found[0] | found[1]
+    if not found:
+        return None
+    faint = found[0] if len(found) == 1 else found[0] | found[1]
+    return faint & ~_lifted(source, operands) if source in ("add", "sub") else faint
+
+
+def _lifted(source: str, operands: Sequence[Value]) -> np.ndarray:
+    """Scores that a constant raises again."""
+    raised = np.zeros((), np.bool_)
+    for position, value in enumerate(operands):
+        known = entries(value) if isinstance(value, Const) and math.prod(value.shape) > 1 else None  # a shift of all scores shows none
+        if known is not None:
+            raised = raised | ((-known if source == "sub" and position == 1 else known) >= LIFTS)
+    return np.asarray(raised)
 
 
 def where(rec: Builder, condition: Value, yes: Value, no: Value, shape: Shape) -> Data:

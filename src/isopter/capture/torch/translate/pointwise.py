@@ -68,6 +68,9 @@ HIDES = -50.0
 """A constant this low among attention scores is a mask (-100, -1e4, -1e9): e^-50 is lost in double precision beside any other
 weight."""
 
+LIFTS = 25.0
+"""A constant this large takes back what a mask hid: e^-25 is seen in double precision."""
+
 
 def _faint(rec: Tape, call: Call, fixed: Tensor | None) -> Tensor | None:
     """Scores that a finite constant pushes down, and weights of 0 that such scores have become."""
@@ -85,7 +88,19 @@ def _faint(rec: Tape, call: Call, fixed: Tensor | None) -> Tensor | None:
     if not found or (fixed is None and call.name not in ("add", "sub")):
         return None
     faint = found[0] if len(found) == 1 else found[0] | found[1]
+    lifted = _lifted(rec, call)
+    faint = faint if lifted is None else faint & ~lifted
     return faint if bool(faint.any()) else None
+
+
+def _lifted(rec: Tape, call: Call) -> Tensor | None:
+    """Scores that a constant raises again. (A number raises all scores alike, which shows none.)"""
+    other, alpha = call.arguments.get("other"), call.get("alpha", 1)
+    if call.name not in ("add", "sub") or not isinstance(other, Tensor) or other.numel() < 2 or not isinstance(rec.value(other), Const):
+        return None
+    known = _entries(rec, other)
+    raised = None if known is None else known * (alpha if call.name == "add" else -alpha) >= LIFTS
+    return raised if raised is not None and bool(raised.any()) else None
 
 
 def _unread(fixed: Tensor) -> np.ndarray:
