@@ -142,6 +142,11 @@ def test_open_axes_and_several_inputs() -> None:
         ip.analyze(model, inputs={"left": (1, 8, 8, 3), "right": (1, 8, 8, 3)})
 
 
+def test_channels_first_are_told() -> None:
+    with pytest.raises(ip.UsageError, match=r"channels come last: give \(1, 20, 20, 3\)"):
+        ip.analyze(functional(), (1, 3, 20, 20))
+
+
 @pytest.mark.parametrize("wrong", [(1, 20, 20), "image", {"image": "x"}, {"image": (1, -1, 20, 3)}, {"image": 3}])
 def test_wrong_inputs(wrong: Any) -> None:
     with pytest.raises(ip.UsageError):

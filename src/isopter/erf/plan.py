@@ -81,7 +81,8 @@ class Planner:
                 if not (why := trial.why):
                     wander = canvas.interior(field) if wanders and not self.noise else None
                     return Course(layer, place, wander, slack, self.noise, first=trial.first)
-        place, note = canvas.whole(field, unit), (f"Ran on the whole image: {why.rstrip('.')}.",) if why else ()
+        reason = why.partition(". ")[0].rstrip(".")  # what an error advises besides is no matter here
+        place, note = canvas.whole(field, unit), (f"Ran on the whole image: {reason}.",) if why else ()
         if wanders:
             return Course(layer, replace(place, box=canvas.reach(field, unit)), canvas.interior(field), notes=note)
         return Course(layer, place, notes=note)

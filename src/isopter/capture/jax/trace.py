@@ -79,7 +79,7 @@ def _arguments(subject: Subject, size: Shape | None, inputs: Any) -> tuple[tuple
     args: tuple[Any, ...]
     if inputs is None:
         if size is None:
-            raise UsageError("Give input_size, the shape of the input, such as (1, 224, 224, 3), or inputs.")
+            raise UsageError("Give input_size (-i), the shape of the input, such as (1, 224, 224, 3), or inputs.")
         args, kwargs = (Struct(size, np.float32),), {}
     elif isinstance(inputs, Mapping):
         args, kwargs = (), dict(inputs)

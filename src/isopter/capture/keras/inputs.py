@@ -86,16 +86,22 @@ def _input_name(tensor: Any) -> str:
     return str(getattr(getattr(tensor, "_keras_history", None), "operation", tensor).name)
 
 
+def _advice(own: tuple[Any, ...], shape: Shape) -> str:
+    """What to do about a size that does not fit."""
+    turned = (*shape[:1], *shape[2:], *shape[1:2])  # from channels first to channels last
+    if len(shape) == len(own) > 2 and own[-1] == shape[1] != shape[-1]:
+        return f"Its channels come last: give {turned}."
+    built = f"Input(shape={shape[1:]}), or input_shape={shape[1:]} in keras.applications"
+    return f"Give a size that does, or build the model for this one: with {built}."
+
+
 def _fitted(model: Any, name: str, own: tuple[Any, ...], item: Any) -> Shape:
     """The shape of an input: as given, or with open axes closed. A batch of 1 is Keras' own convention to leave open."""
     said = f"The input {name!r} of {model.name} has the shape {own}"
     if item is not None:
         shape = _shape(name, item)
         if len(shape) != len(own) or any(a is not None and a != n for a, n in zip(own, shape, strict=False)):
-            raise UsageError(
-                f"{said}, and {shape} does not fit. Give a size that does, or build the model for this one: with "
-                f"Input(shape={shape[1:]}), or input_shape={shape[1:]} in keras.applications."
-            )
+            raise UsageError(f"{said}, and {shape} does not fit. {_advice(own, shape)}")
         return shape
     shape = tuple(1 if a is None and k == 0 else a for k, a in enumerate(own))
     if None in shape:
