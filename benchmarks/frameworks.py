@@ -1,8 +1,9 @@
-"""How long an analysis takes in each framework, beside the same network in PyTorch: ``python benchmarks/frameworks.py [NAME ...]``.
+"""How long an analysis takes in each framework, beside another job: ``python benchmarks/frameworks.py [NAME ...]``.
 
-Each framework offers pairs of jobs, its own and PyTorch's, that are run in turns in this process; what is printed is the median of CPU
-seconds of both and their ratio. A job begins with what a user has (a module, a path to a file) and ends with an `Analysis`. Frameworks that
-are not installed are left out, and said to be. A framework is added as a function in `FRAMEWORKS`.
+Each framework offers pairs of jobs, its own and the one that it is held against (the same network in PyTorch; of Keras, its own build of
+the model), run in turns in this process; what is printed is the median of CPU seconds of both and their ratio. A job begins with what a user
+has (a module, a path to a file) and ends with an `Analysis`. Frameworks that are not installed are left out, and said to be. A framework is
+added as a function in `FRAMEWORKS`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REPEATS = 9
 
 Job = Callable[[], object]
 Pair = tuple[str, Job, Job]
-"""A name, the framework's job, and the one of PyTorch that it is held against."""
+"""A name, the framework's job, and the one that it is held against."""
 
 
 def onnx(folder: Path) -> Iterator[Pair]:
@@ -48,24 +49,45 @@ def onnx(folder: Path) -> Iterator[Pair]:
             yield f"{name}, {exporter}", _analysis(ip, path, size), _analysis(ip, model, size)
 
 
+def jax(folder: Path) -> Iterator[Pair]:
+    """ResNet-50 as a function that holds its parameters, against the module."""
+    from benchmarks.jax_resnet import resnet50
+    from examples import models
+
+    import isopter as ip
+
+    yield "resnet50, plain", _analysis(ip, resnet50(), (1, 224, 224, 3)), _analysis(ip, models.resnet50().eval(), (1, 3, 224, 224))
+
+
+def keras(folder: Path) -> Iterator[Pair]:
+    """ResNet50 of keras.applications on the active backend, against building it."""
+    import isopter as ip
+    import keras as _keras
+
+    def build() -> Any:
+        return _keras.applications.ResNet50(weights=None)
+
+    yield f"ResNet50 ({_keras.backend.backend()}), build", _analysis(ip, build(), (1, 224, 224, 3)), build
+
+
 def _analysis(ip: Any, model: Any, size: tuple[int, ...]) -> Job:
     return lambda: ip.analyze(model, size)
 
 
-FRAMEWORKS: dict[str, Callable[[Path], Iterator[Pair]]] = {"ONNX": onnx}
+FRAMEWORKS: dict[str, Callable[[Path], Iterator[Pair]]] = {"ONNX": onnx, "JAX": jax, "Keras": keras}
 
 
 def main(names: list[str]) -> None:
     """Print a line for every pair of the frameworks named (default: all)."""
     wanted = {name: pairs for name, pairs in FRAMEWORKS.items() if not names or name.lower() in map(str.lower, names)}
-    print(f"{'framework':<12}{'network':<28}{'seconds':>9}{'PyTorch':>9}{'ratio':>7}")
+    print(f"{'framework':<12}{'network':<28}{'seconds':>9}{'other':>9}{'ratio':>7}")
     for framework, pairs in wanted.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
-                for name, job, torch_job in pairs(Path(folder)):
-                    job(), torch_job()  # imports, and caches that any later call finds warm
-                    found = interleaved({"own": job, "torch": torch_job}, REPEATS)
-                    own, other = found["own"], found["torch"]
+                for name, job, other_job in pairs(Path(folder)):
+                    job(), other_job()  # imports, and caches that any later call finds warm
+                    found = interleaved({"own": job, "other": other_job}, REPEATS)
+                    own, other = found["own"], found["other"]
                     print(f"{framework:<12}{name:<28}{own:>9.3f}{other:>9.3f}{own / other:>7.2f}", flush=True)
             except ModuleNotFoundError as error:
                 print(f"{framework:<12}left out: {error}")
