@@ -83,7 +83,9 @@ def _is_plain(other: Const) -> bool:
     numbers = other.load()
     if numbers is None:
         return True
-    return numbers.dtype.kind not in "f" or bool((numbers > known.HIDES).all() and np.isfinite(numbers).all()) or not numbers.shape
+    if numbers.dtype.kind != "f" or not numbers.shape or not numbers.size:
+        return True
+    return bool(numbers.min() > known.HIDES and numbers.max() < math.inf)  # NaN is neither
 
 
 def _scaled(rec: Tape, node: Node, name: str, other: Value, data_first: bool) -> dict[str, Any]:
