@@ -2,8 +2,8 @@
 
 Each framework offers pairs of jobs, its own and the one that it is held against (the same network in PyTorch; of Keras, its own build of
 the model), run in turns in this process; what is printed is the median of CPU seconds of both and their ratio. A job begins with what a
-user has (a module, a path to a file) and ends with an `Analysis`. Frameworks that are not installed are left out, and said to be. A framework
-is added as a function in `FRAMEWORKS`.
+user has (a module, a path to a file) and ends with an `Analysis`. Frameworks that are not installed are left out, and said to be. A
+framework is added as a function in `FRAMEWORKS`.
 """
 
 from __future__ import annotations
