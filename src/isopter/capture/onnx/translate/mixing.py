@@ -8,7 +8,7 @@ import numpy as np
 
 from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
-from isopter.capture.static import known, moves
+from isopter.capture.static import known, moves, products
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
 from isopter.errors import CaptureError
@@ -188,47 +188,6 @@ def gemm(rec: Builder, node: Node) -> Translated:
 @onnx_op("Einsum")
 def einsum(rec: Builder, node: Node) -> Translated:
     """Of one or two operands without repeated letters: sums, a transpose and a product."""
-    text = str(node.attr("equation", "")).replace(" ", "")
-    parts = text.partition("->")
-    terms, out = parts[0].split(","), parts[2]
-    if not parts[1]:
-        out = "".join(sorted(a for a in set(parts[0]) - {","} if parts[0].count(a) == 1))
-    if "." in text or not 1 <= len(terms) <= 2 or any(len(set(t)) != len(t) for t in (*terms, out)):
-        return opaque(rec, node)
-    if any(len(t) != len(node.shape(k)) for k, t in enumerate(terms)) or len(terms) != len(node.inputs):
-        raise CaptureError(f"{node.label}: {text!r} does not fit operands of the shapes {node.shapes}.")
-    sizes = {letter: n for k, t in enumerate(terms) for letter, n in zip(t, node.shape(k), strict=True)}
-    if any(sizes[a] != n for k, t in enumerate(terms) for a, n in zip(t, node.shape(k), strict=True)):
-        return opaque(rec, node)  # one operand broadcasts
-    if len(terms) == 1:
-        op, letters = _summed(rec, source_op(node), terms[0], set(out))
-        return moves.transpose(rec, op, [letters.index(a) for a in out])
-    left, right = terms
-    batch = [a for a in out if a in left and a in right]
-    inner = [a for a in left if a in right and a not in out]
-    rows, columns = ([a for a in out if a in term and a not in batch] for term in (left, right))
-    inputs, operands = [], []
-    for side, position, letters, order in (("left", 0, left, (batch, rows, inner)), ("right", 1, right, (batch, inner, columns))):
-        if node.data(position) is None:
-            continue
-        op, letters = _summed(rec, source_op(node, position), letters, {*out, *inner})
-        op = moves.transpose(rec, op, [letters.index(a) for group in order for a in group])
-        groups = [[sizes[a] for a in group] for group in order]
-        op = moves.reshape(rec, op, [int(np.prod(group, dtype=np.int64)) for group in groups])
-        inputs.append(op)
-        operands.append(side)
-    shape = tuple(int(np.prod([sizes[a] for a in group], dtype=np.int64)) for group in (batch, rows, columns))
-    op = rec.emit("matmul", shape, inputs, {"operands": tuple(operands)}, "einsum")
-    made = [*batch, *rows, *columns]
-    op = moves.reshape(rec, op, [sizes[a] for a in made])
-    return moves.transpose(rec, op, [made.index(a) for a in out])
-
-
-def _summed(rec: Builder, op: int, letters: str, kept: set[str]) -> tuple[int, str]:
-    """Without the axes whose letter nobody else has."""
-    axes = tuple(k for k, a in enumerate(letters) if a not in kept)
-    if not axes:
-        return op, letters
-    shape = tuple(n for k, n in enumerate(rec.shape(op)) if k not in axes)
-    op = rec.emit("reduce", shape, [op], {"axes": axes, "keepdim": False}, "sum")
-    return op, "".join(a for a in letters if a in kept)
+    values = [v for v in node.inputs if v is not None]
+    op = products.einsum(rec, str(node.attr("equation", "")), values, [node.shape(k) for k in range(len(values))])
+    return opaque(rec, node) if op is None else op
