@@ -37,6 +37,25 @@ STEPS: tuple[tuple[int, str, float], ...] = (
 )
 """Draw of the weights (0: positive, others of either sign), baseline and step of each probe, in single precision."""
 
+DOUBLE_STEPS: tuple[tuple[int, str, float], ...] = (
+    (0, "zeros", 1.0),
+    (0, "random", -0.61),
+    (0, "random", 1e6),
+    (0, "random", -1e6),
+    (0, "zeros", -1.0),
+    (0, "random", 0.37),
+    (0, "random", 1e40),
+    (0, "random", -1e40),
+    (1, "random", 0.37),
+    (1, "random", 1e6),
+    (1, "zeros", 1.0),
+    (2, "random", -30.0),
+    (2, "zeros", 1e6),
+    (3, "random", 1e3),
+    (3, "random", -0.5),
+)
+"""The same in double precision."""
+
 
 def steps_of(weights: str) -> tuple[tuple[int, str, float], ...]:
     """The probes of a model with weights drawn anew ("positive"), or with its own ("as-is"). Raises UsageError for other words."""

@@ -23,25 +23,6 @@ from isopter.capture.tensorflow.roles import draw
 from isopter.errors import CaptureError
 from isopter.graph import Shape
 
-STEPS: tuple[tuple[int, str, float], ...] = (
-    (0, "zeros", 1.0),
-    (0, "random", -0.61),
-    (0, "random", 1e6),
-    (0, "random", -1e6),
-    (0, "zeros", -1.0),
-    (0, "random", 0.37),
-    (0, "random", 1e40),
-    (0, "random", -1e40),
-    (1, "random", 0.37),
-    (1, "random", 1e6),
-    (1, "zeros", 1.0),
-    (2, "random", -30.0),
-    (2, "zeros", 1e6),
-    (3, "random", 1e3),
-    (3, "random", -0.5),
-)
-"""Draw of the weights (0: positive, others of either sign), baseline and step of each probe, in double precision."""
-
 
 class TensorFlowProber:
     """The graph of a model with its tensors as results, and weights that may be drawn anew."""
@@ -66,7 +47,7 @@ class TensorFlowProber:
         self._values = capture.known
         self.images = [k for k, name in enumerate(names) if name in capture.inputs]
         self.weights, self.seed = weights, seed
-        self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == 0)
+        self.steps = probes.DOUBLE_STEPS if weights == "positive" else tuple(s for s in probes.DOUBLE_STEPS if s[0] == 0)
         self.drawn: tuple[int, dict[Any, Any]] = -1, {}
         self._function: tuple[tuple[str, ...], Prepared] | None = None
 

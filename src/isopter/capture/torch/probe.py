@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from isopter.capture.static.probes import DOUBLE_STEPS
 from isopter.capture.target import Target
 from isopter.capture.torch.belongings import Belongings, twin, untouched
 from isopter.capture.torch.capture import call_arguments, first_line, initialised
@@ -33,25 +34,8 @@ from isopter.errors import CaptureError, UsageError
 
 Bools = npt.NDArray[np.bool_]
 
-STEPS: tuple[tuple[int, str, float], ...] = (
-    (0, "zeros", 1.0),
-    (0, "random", -0.61),
-    (0, "random", 1e6),
-    (0, "random", -1e6),
-    (0, "zeros", -1.0),
-    (0, "random", 0.37),
-    (0, "random", 1e40),
-    (0, "random", -1e40),
-    (1, "random", 0.37),
-    (1, "random", 1e6),
-    (1, "zeros", 1.0),
-    (2, "random", -30.0),
-    (2, "zeros", 1e6),
-    (3, "random", 1e3),
-    (3, "random", -0.5),
-)
 GAINS = (0.0, math.sqrt(2), 1.0, 0.4)
-"""Draw of the weights, baseline and step of each probe. The first two are always made, the others while a read is unconfirmed.
+"""The gain of the weights of each draw in `DOUBLE_STEPS`. The first two probes are always made, the others while a read is unconfirmed.
 
 Draw 0 is of positive weights: no read cancels. But after a norm they may leave every channel of a unit below zero, and a ReLU
 closed; the other draws are of both signs, and leave some channel open: of a gain that ReLUs undo, and of lower ones, under which
@@ -93,7 +77,7 @@ class Prober:
                 if isinstance(module, nn.modules.dropout._DropoutNd):
                     module.eval()  # what one draw drops, another keeps: at rest, all is read
         self.draw = 0
-        self.steps = STEPS if weights == "positive" else tuple(s for s in STEPS if s[0] == 0)
+        self.steps = DOUBLE_STEPS if weights == "positive" else tuple(s for s in DOUBLE_STEPS if s[0] == 0)
         self.rest = [(t, t.clone()) for t in Belongings(self.model).tensors if not isinstance(t, nn.Parameter)]
         self.tensors = tensors_in(self.given)
         self.images = [k for k, t in enumerate(self.tensors) if t.dim()]

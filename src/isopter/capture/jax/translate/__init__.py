@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isopter.capture.jax.node import Node, Tape, Unknown
+from isopter.capture.static.results import listed
 from isopter.capture.static.values import Data, Value
 from isopter.capture.translators import Translators
 
@@ -24,12 +25,10 @@ def translate(rec: Tape, node: Node) -> list[Value]:
         return opaque(rec, node)
     before = len(rec.ops)
     try:
-        result = function(rec, node)
+        returned = function(rec, node)
     except Unknown as error:
         return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
-    if not isinstance(result, list):
-        value: Value = Data(result) if isinstance(result, int) else result
-        result = [value] * len(node.outs)
+    result = listed(returned, len(node.outs))
     if any(isinstance(v, Data) and rec.ops[v.op].shape != o for v, o in zip(result, node.outs, strict=False)):
         return opaque(rec, node)
     for value in result:

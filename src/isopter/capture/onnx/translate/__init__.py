@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from isopter.capture.onnx.node import Node, Unknown
 from isopter.capture.static.builder import Builder
+from isopter.capture.static.results import listed, overlooked
 from isopter.capture.static.values import Data, Value
 from isopter.capture.translators import Translators
 from isopter.graph import Shape
@@ -44,24 +45,13 @@ def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
         result = function(rec, node)
     except Unknown as error:
         return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
-    if not isinstance(result, list):
-        value: Value = Data(result) if isinstance(result, int) else result
-        result = [value] * len(node.outs)
-    return opaque(rec, node) if _overlooked(rec, node, before, result) else result
+    values = listed(result, len(node.outs))
+    lost = overlooked(rec, before, values, node.outs, node.all_data(), node.op in FORGETS)
+    return opaque(rec, node) if lost else values
 
 
 FORGETS = frozenset("CastLike Split Slice Concat ScatterND ScatterElements Scatter Where Clip Dropout".split())
 """Ops that rightly drop data: what they overwrite, or leave out, or of which they look at no more than the type."""
-
-
-def _overlooked(rec: Builder, node: Node, before: int, values: list[Value]) -> bool:
-    """Whether a translator left a data input unread (a norm whose scale is computed from the input), or made another shape."""
-    if any(isinstance(v, Data) and o is not None and rec.shape(v.op) != o for v, o in zip(values, node.outs, strict=False)):
-        return True
-    if len(values) < len(node.outs) or node.op in FORGETS:
-        return len(values) < len(node.outs)
-    used = {i for op in rec.ops[before:] for i in op.inputs} | {v.op for v in values if isinstance(v, Data)}
-    return any(op not in used for op in node.all_data())
 
 
 def opaque(rec: Builder, node: Node, why: str = "") -> list[Value]:
