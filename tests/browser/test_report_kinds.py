@@ -173,3 +173,14 @@ def test_random_units(show: Show, name: str) -> None:
         page.page.wait_for_function("(layer) => document.querySelector('#stage h2').textContent === layer", arg=str(layer))
         page.settle()
         same_numbers(page, made.analysis)
+
+
+def test_a_link_is_followed_even_if_the_page_writes_its_own_at_that_moment(show: Show) -> None:
+    """The page writes its link after a pause, which may end between a reader's new address and the event that tells of it."""
+    page = show(report("gated").file)
+    old, other = page.link(), page.at("#rail .line:not(.head)").first.get_attribute("title").split("\n")[0]
+    assert page.layer() != other
+    move = "([old, layer]) => { location.hash = new URLSearchParams({layer}); history.replaceState(null, '', old); }"
+    page.run(move, [old, other])
+    page.page.wait_for_function("(layer) => document.querySelector('#stage h2').textContent === layer", arg=other)
+    assert f"layer={other}" in page.link()

@@ -28,7 +28,8 @@ async function start() {
     state.listeners.forEach((listener) => listener(everything));
   };
   state.follow(location.hash);
-  addEventListener("hashchange", () => state.follow(location.hash));
+  // Of the event, not of the page: the link that is written after a pause may have taken its place already.
+  addEventListener("hashchange", ({ newURL }) => state.follow(new URL(newURL).hash));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   const stage = document.getElementById("stage");
   let width = stage.clientWidth;
