@@ -31,12 +31,12 @@ Pair = tuple[str, Job, Job]
 
 def onnx(folder: Path) -> Iterator[Pair]:
     """Files of both exporters of PyTorch, with their weights, against the module."""
+    import onnx as _onnx  # noqa: F401
     import onnxscript as _onnxscript  # noqa: F401
     import torch
     from examples import models
 
     import isopter as ip
-    import onnx as _onnx  # noqa: F401
 
     sizes = {"resnet18": (1, 3, 224, 224), "resnet50": (1, 3, 224, 224), "unet": (1, 3, 256, 256), "swin_block": (1, 3, 16, 16)}
     for name, size in sizes.items():
@@ -61,8 +61,9 @@ def jax(folder: Path) -> Iterator[Pair]:
 
 def keras(folder: Path) -> Iterator[Pair]:
     """ResNet50 of keras.applications on the active backend, against building it."""
-    import isopter as ip
     import keras as _keras
+
+    import isopter as ip
 
     def build() -> Any:
         return _keras.applications.ResNet50(weights=None)

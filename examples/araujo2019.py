@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import isopter as ip
-import keras
 from figures import COLUMN, LOOK, Output, arguments
 from isopter.report.figures import accuracy
 

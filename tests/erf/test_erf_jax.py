@@ -12,14 +12,14 @@ import torch
 
 pytest.importorskip("jax")
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from twins import NETWORKS, PLAIN, STRIDED, Torch, close, jax_net
 
 import isopter as ip
-import jax
 from isopter.erf.jax.program import JaxProgram
 from isopter.erf.jax.values import At, Values
-from jax import lax
 
 SIZES = {"NHWC": (1, 24, 32, 3), "NCHW": (1, 3, 24, 32)}
 

@@ -16,8 +16,9 @@ from twins import close
 
 pytest.importorskip("keras")
 
-import isopter as ip
 import keras
+
+import isopter as ip
 
 SIZE = (1, 40, 48, 3)
 

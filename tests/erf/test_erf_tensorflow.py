@@ -11,10 +11,10 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+import tensorflow as tf  # type: ignore[import-untyped]
 from twins import NETWORKS, PLAIN, STRIDED, Torch, close, tensorflow_net
 
 import isopter as ip
-import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow.capture import captured
 from isopter.erf.tensorflow.program import TensorFlowProgram
 

@@ -77,9 +77,8 @@ def _module(layer: Layer, found: Any) -> nn.Module:
 
 def jax_net(network: list[Layer], order: str = "NHWC", channels: int = 3, scale: float = 1.0) -> Callable[[Any], Any]:
     """A network in JAX, as a function of an array in that order."""
-    import jax.numpy as jnp
-
     import jax
+    import jax.numpy as jnp
     from jax import lax
 
     space, last = [order.index("H"), order.index("W")], order.index("C")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from equinox import nn
-
-import jax
 
 KEY = jax.random.key(0)
 

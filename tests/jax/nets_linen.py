@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
-
-import jax
 
 Conv = partial(nn.Conv, use_bias=False)
 Norm = partial(nn.BatchNorm, use_running_average=True)

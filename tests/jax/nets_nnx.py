@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
-
-import jax
 
 
 def norm(channels: int, rngs: nnx.Rngs) -> nnx.BatchNorm:

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from onnx.backend.test.case.node import collect_testcases
-
 import onnx
 from onnx import numpy_helper
+from onnx.backend.test.case.node import collect_testcases
 
 
 @functools.cache

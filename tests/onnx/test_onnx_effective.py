@@ -11,12 +11,12 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 torch = pytest.importorskip("torch")
 
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from tests.onnx.agree import exported  # noqa: E402
 from torch import nn  # noqa: E402
 
 import isopter as ip  # noqa: E402
 from isopter.erf.onnx import live  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 
 class Unit(nn.Module):

@@ -11,9 +11,10 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
 import isopter as ip  # noqa: E402
 from isopter.capture.onnx.names import place_of  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 
 def model(nodes: list[onnx.NodeProto], shape: list[int | str | None], *stored: tuple[str, np.ndarray], opset: int = 17) -> onnx.ModelProto:

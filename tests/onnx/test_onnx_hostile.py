@@ -12,10 +12,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("ml_dtypes")
 
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from tests.onnx.one_op import cases, numbers  # noqa: E402
 
 import isopter as ip  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 X = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])
 Y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)

@@ -11,12 +11,12 @@ import pytest
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("ml_dtypes")
 
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from tests.onnx.one_op import cases  # noqa: E402
 
 import isopter as ip  # noqa: E402
 from isopter.capture.onnx import light  # noqa: E402
 from isopter.capture.onnx.tensors import constant  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 
 def network(*tensors: TensorProto) -> onnx.ModelProto:

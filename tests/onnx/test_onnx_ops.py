@@ -8,10 +8,10 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("ml_dtypes")
 
 import numpy as np  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from tests.onnx.one_op import cases  # noqa: E402
 
 import isopter as ip  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 REFUSED = 60
 """More refusals than this are a loss; they are sequences, optional values, opset 1, empty axes and what depends on no input."""

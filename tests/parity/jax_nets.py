@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-
-import jax
 from jax import lax
 
 Net = Callable[[jax.Array], jax.Array]

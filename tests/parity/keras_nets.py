@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 import keras
+import numpy as np
 from keras import layers as L
 from keras import ops
+
 from parity.sizes import SIZES
 
 Nets = dict[str, Callable[[], keras.Model]]

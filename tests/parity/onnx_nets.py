@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+
 from parity.sizes import SIZES
 
 

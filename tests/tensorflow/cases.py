@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf
 
 Case = tuple[Callable[[Any], Any], tuple[int, ...]]

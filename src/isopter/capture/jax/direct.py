@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+
 from isopter.capture.jax.marks import _PATCHING
 
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager, nullcontext
 from types import FunctionType
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
-import jax
 from isopter.capture.jax.marks import _PATCHING, heard
 
 weight_p: Any = Primitive("isopter_weight")

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-
-import jax
 
 mark_p: Any = Primitive("isopter_mark")
 """Identity, with the params ``path`` (of the module) and ``position`` (among what it returns)."""

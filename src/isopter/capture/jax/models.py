@@ -107,9 +107,8 @@ def _filled(cell: Any) -> bool:
 
 def _nnx(model: Any, training: bool) -> Subject:
     """The module is split, and put together again of abstract weights inside the trace: it is never changed."""
-    from flax import nnx
-
     import jax
+    from flax import nnx
 
     split: Any = nnx.split
     definition, weights, rest = split(model, (nnx.Param, nnx.BatchStat), ...)
@@ -190,7 +189,6 @@ def _linen(model: Any, training: bool) -> Subject:
 def _equinox(model: Any, training: bool) -> Subject:
     """Arrays of real numbers in a module are its weights; other arrays are known."""
     import equinox as eqx
-
     import jax
 
     def is_weight(leaf: Any) -> bool:

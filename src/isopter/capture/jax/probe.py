@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-import jax
 from isopter.capture.guard import user_code
 from isopter.capture.jax.evaluate import evaluate
 from isopter.capture.jax.roles import drawn_weights

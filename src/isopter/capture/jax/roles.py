@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-import jax
 from isopter.capture.jax.evaluate import CALLS
 from isopter.capture.static.probes import Role, drawn
 

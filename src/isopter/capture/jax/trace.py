@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
-import jax
 from isopter.capture.guard import user_code
 from isopter.capture.jax.capture import jaxpr_graph
 from isopter.capture.jax.direct import directly

@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import keras
+
 from isopter.capture.keras.inputs import Arguments, arguments
 from isopter.capture.keras.kept import untouched
 from isopter.errors import CaptureError, IsopterError, MissingExtra

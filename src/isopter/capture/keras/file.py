@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from isopter.errors import CaptureError, UsageError
 
 CONFIG_SIZE = 64 * 2**20

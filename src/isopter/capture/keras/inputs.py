@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+
 from isopter.errors import UsageError
 from isopter.graph import Shape
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import keras
+
 from isopter.capture.jax.capture import jaxpr_graph
 from isopter.capture.jax.marks import SCOPE
 from isopter.capture.keras.calls import followed

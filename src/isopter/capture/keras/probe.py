@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-import keras
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.capture import build, first_line
 from isopter.capture.keras.double import in_double

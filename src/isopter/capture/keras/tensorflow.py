@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import Arguments
 from isopter.capture.keras.names import named

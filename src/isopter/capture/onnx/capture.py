@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import AttributeProto
 
 from isopter.capture.onnx import translate
 from isopter.capture.onnx.file import DEEPEST, NEWEST_TESTED, NODES, checked_model, expanded, opsets, read_model
@@ -23,7 +24,6 @@ from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
 from isopter.errors import CaptureError, GraphError, UsageError
 from isopter.graph import Graph, Shape
-from onnx import AttributeProto
 
 TOO_MANY = f"it has more than {NODES:,} nodes, once functions and branches are taken apart."
 

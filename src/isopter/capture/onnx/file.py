@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from onnx import ModelProto
+
 from isopter.capture.onnx.light import light_bytes
 from isopter.errors import CaptureError, UsageError
-from onnx import ModelProto
 
 NEWEST_TESTED = 28
 """Opsets of ai.onnx up to this one have been read in tests."""

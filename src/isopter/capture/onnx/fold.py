@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import GraphProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from isopter.capture.onnx.infer import TOLD
@@ -17,7 +18,6 @@ from isopter.capture.onnx.tensors import LOADED
 from isopter.capture.static.indices import gather_elements, gather_nd, scatter_elements, scatter_nd
 from isopter.capture.static.values import Const, Value
 from isopter.errors import CaptureError
-from onnx import GraphProto, helper, numpy_helper
 
 FOLDED = frozenset(
     "Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from onnx import FunctionProto, defs, helper
+
 from isopter.capture.onnx.file import DEEPEST, opsets
 from isopter.capture.static.values import Value
 from isopter.errors import CaptureError
-from onnx import FunctionProto, defs, helper
 
 Known = dict[str, tuple[Value, Any]]
 """Values by name, with their onnx types."""

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import TypeProto, defs, helper, numpy_helper, shape_inference
 
 from isopter.capture.onnx.tensors import shape_of
 from isopter.capture.static.values import Const, Value
 from isopter.errors import CaptureError
 from isopter.graph import Shape
-from onnx import TypeProto, defs, helper, numpy_helper, shape_inference
 
 TOLD = 1024
 """Entries of a constant that inference is told at most: it asks for shapes, axes and counts."""

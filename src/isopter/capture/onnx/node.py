@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from onnx import AttributeProto, NodeProto, helper
 
 from isopter.capture.static.values import Const, Data, Value, Weight
 from isopter.errors import CaptureError
 from isopter.graph import Shape
-from onnx import AttributeProto, NodeProto, helper
 
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 

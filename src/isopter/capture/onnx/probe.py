@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from isopter.capture.onnx.capture import Capture
 from isopter.capture.onnx.file import checked_model, read_model
@@ -22,7 +23,6 @@ from isopter.capture.static.values import Const, Weight
 from isopter.capture.target import Target
 from isopter.errors import CaptureError, MissingExtra
 from isopter.graph import Shape
-from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 ROLES: dict[str, dict[int, Role]] = {
     "Conv": {1: "weight", 2: "zero"},

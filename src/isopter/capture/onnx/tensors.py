@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
 from isopter.capture.onnx.light import HERE
 from isopter.capture.static.builder import LONGEST
 from isopter.capture.static.values import Array, Const, Weight
 from isopter.errors import CaptureError
 from isopter.graph import Shape
-from onnx import TensorProto, helper, numpy_helper
 
 LOADED = 2**22
 """Entries of a constant that are loaded at most: shapes, indices, masks and filters are smaller, and weights are not asked for."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf  # type: ignore[import-untyped]
 from tensorflow.python.eager import context, execute  # type: ignore[import-untyped]
 from tensorflow.python.framework import kernels, op_def_registry  # type: ignore[import-untyped]
 from tensorflow.python.util import nest  # type: ignore[import-untyped]
 
-import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.errors import CaptureError
 from isopter.graph import Shape
 

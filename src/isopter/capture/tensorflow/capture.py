@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.static.builder import Builder, finish
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
 from isopter.capture.tensorflow import translate

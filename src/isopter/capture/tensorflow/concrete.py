@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.tensorflow.program import Program, program_of, said
 from isopter.capture.tensorflow.stored import stored_program
 from isopter.errors import CaptureError, UsageError

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.static.values import Const, Value, Weight
 from isopter.capture.tensorflow import api
 from isopter.capture.tensorflow.flat import BRANCHES, Flat, flat_of

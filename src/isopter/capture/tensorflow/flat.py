@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.tensorflow import api
 from isopter.capture.tensorflow.program import Held, Program, program_of, said
 from isopter.errors import CaptureError

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.static.values import Array, Const, Value, Weight
 from isopter.capture.tensorflow import api
 from isopter.graph import Shape

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.tensorflow import api
 from isopter.capture.tensorflow.channels import is_first, with_channels_last
 from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, flat_of, flatten

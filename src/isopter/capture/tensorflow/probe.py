@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.static import probes
 from isopter.capture.static.probes import Bools
 from isopter.capture.static.values import Array, Const

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.tensorflow import api
 from isopter.graph import Shape
 

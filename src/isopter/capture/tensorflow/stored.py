@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf  # type: ignore[import-untyped]
 from tensorflow.core.protobuf import saved_model_pb2  # type: ignore[import-untyped]
 
-import tensorflow as tf  # type: ignore[import-untyped]
 from isopter.capture.tensorflow import api
 from isopter.capture.tensorflow.flat import RUNS_PYTHON, Flattener
 from isopter.capture.tensorflow.program import Held, Program, said

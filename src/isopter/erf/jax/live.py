@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+
 from isopter.analysis import Analysis
 from isopter.capture.jax.models import subject_of
 from isopter.capture.jax.trace import traced

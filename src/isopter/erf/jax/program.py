@@ -7,12 +7,12 @@ import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax.extend.core import ClosedJaxpr
 
-import jax
 from isopter.erf.activations import before_activation
 from isopter.erf.jax.run import values_of
 from isopter.erf.jax.values import At, Values

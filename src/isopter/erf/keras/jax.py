@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from jax.extend.core import ClosedJaxpr
-
 import jax
 import keras
+from jax.extend.core import ClosedJaxpr
+
 from isopter.analysis import Analysis
 from isopter.capture.keras.capture import first_line
 from isopter.capture.keras.kept import untouched

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from isopter.analysis import Analysis
 from isopter.capture.keras.file import read_model
 from isopter.erf.asks import Target

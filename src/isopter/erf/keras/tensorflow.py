@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.analysis import Analysis
 from isopter.capture.keras.capture import first_line
 from isopter.capture.keras.kept import untouched

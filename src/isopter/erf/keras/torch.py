@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+import keras
 from torch import Tensor
 
-import keras
 from isopter.analysis import Analysis
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import arguments

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import Arguments, arguments
 from isopter.errors import CaptureError, UsageError

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import helper
 
 from isopter.analysis import Analysis
 from isopter.capture.onnx.file import checked_model, read_model
@@ -27,7 +28,6 @@ from isopter.erf.onnx.program import Floats, OnnxProgram, Source
 from isopter.erf.traced import TracedLive, Wanted, dtype_name
 from isopter.errors import UsageError
 from isopter.fields.field import Field
-from onnx import helper
 
 STEP = 0.02
 """Of the sample's standard deviation. ResNet-18's layer1 is 0.3 % off its gradients then; by 0.1 it is 2.5 % off, as ReLUs open and

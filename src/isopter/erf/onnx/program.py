@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnx import ModelProto, ValueInfoProto
 
 from isopter.analysis import Analysis
 from isopter.capture.onnx.capture import Capture
@@ -20,7 +21,6 @@ from isopter.erf.onnx.activations import Steps
 from isopter.errors import CaptureError, GraphError
 from isopter.fields.field import Field
 from isopter.graph import Shape
-from onnx import ModelProto, ValueInfoProto
 
 Floats = npt.NDArray[Any]
 

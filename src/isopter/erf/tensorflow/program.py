@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 import tensorflow as tf  # type: ignore[import-untyped]
+
 from isopter.capture.tensorflow.flat import Flat
 from isopter.capture.tensorflow.prepared import prepared
 from isopter.capture.tensorflow.program import said
