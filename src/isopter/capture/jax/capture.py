@@ -148,8 +148,9 @@ def closed_over(array: Any) -> Value:
     def load() -> np.ndarray | None:
         if not loaded:
             numbers = np.asarray(array)
-            plain = numbers.dtype.kind == "f" and numbers.ndim > 0 and numbers.size > 0 and bool((numbers == numbers.flat[0]).all())
-            loaded.append(None if plain and numbers.flat[0] in (0, 1) else numbers)
+            real = numbers.dtype.kind == "f" and numbers.ndim > 0 and numbers.size > 0
+            plain = real and numbers.flat[0] in (0, 1) and bool((numbers == numbers.flat[0]).all())
+            loaded.append(None if plain else numbers)
         return loaded[0]
 
     return Const(shape, load)

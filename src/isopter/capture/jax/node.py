@@ -54,10 +54,16 @@ class Holed(Weight):
     mask: Const
 
 
-def holes_of(value: Value) -> np.ndarray | None:
-    """Numbers that are 0 where a constant, or a weight, is known to be; None where nothing is known."""
+def held_in(value: Value) -> Const | None:
+    """A constant that is 0 where a constant, or a weight, is known to be; None where nothing is known."""
     known = value.mask if isinstance(value, Holed) else value
-    return known.load() if isinstance(known, Const) else None
+    return known if isinstance(known, Const) else None
+
+
+def holes_of(value: Value) -> np.ndarray | None:
+    """The numbers of `held_in`."""
+    known = held_in(value)
+    return None if known is None else known.load()
 
 
 @dataclass(frozen=True, eq=False, slots=True)

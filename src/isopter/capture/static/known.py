@@ -85,7 +85,7 @@ def _fixed(source: str, operands: Sequence[Value]) -> Array | None:
     function = ARITHMETIC.get(source)
     if function is None or len(operands) > 2:
         return None
-    if not any(isinstance(v, Data) and v.fixed is not None for v in operands) and source not in _SETTLES:
+    if not any(_knows(source, v) for v in operands):
         return None
     known = [entries(v) for v in operands]
     settles = _SETTLES.get(source)
@@ -100,6 +100,17 @@ def _fixed(source: str, operands: Sequence[Value]) -> Array | None:
             decided = -value if source == "sub" and position == 1 else value
             result = np.where(settles(value), decided, result)
     return None if np.isnan(result).all() else result
+
+
+def _knows(source: str, value: Value) -> bool:
+    """Whether some entries of the result may be known by this operand; a quick look, without a copy of the numbers."""
+    if isinstance(value, Data):
+        return value.fixed is not None
+    settles = _SETTLES.get(source)
+    if settles is None or not isinstance(value, Const) or math.prod(value.shape) > FOLLOWED:
+        return False
+    known = value.load()
+    return known is not None and known.dtype.kind in "fiub" and bool(settles(known).any())
 
 
 def _faint(source: str, operands: Sequence[Value]) -> np.ndarray | None:

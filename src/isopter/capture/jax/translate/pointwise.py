@@ -65,8 +65,8 @@ def pointwise(rec: Tape, node: Node) -> Translated:
 def _with_constant(rec: Tape, node: Node, name: str, data: Data, other: Value, data_first: bool) -> Value | None:
     """The result of a bias, or of the division that makes a sum a mean; None for anything else."""
     same = rec.ops[data.op].shape == node.out
-    plain = isinstance(other, Weight) or (isinstance(other, Const) and _is_plain(other))
-    if name in ("add", "sub") and same and plain and data.fixed is None and data.faint is None:
+    bias = name in ("add", "sub") and same and data.fixed is None and data.faint is None
+    if bias and (isinstance(other, Weight) or (isinstance(other, Const) and _is_plain(other))):
         result = Data(data.op)
         if name == "sub" and data_first and isinstance(other, Weight | Const) and other.shape:
             rec.shifted.add(result)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from isopter.capture.jax.node import Node, Tape, Unknown, holes_of
+import numpy as np
+
+from isopter.capture.jax.node import Node, Tape, Unknown, held_in
 from isopter.capture.jax.translate import Translated, opaque, primitive, source_op
 from isopter.capture.jax.translate.shapes import dilated, turned
-from isopter.capture.static.windows import checked, taps
+from isopter.capture.static.values import Const
+from isopter.capture.static.windows import checked, taps_of
 from isopter.graph import Shape
 
 SMALL = 2**18
@@ -48,13 +51,27 @@ def conv(rec: Tape, node: Node) -> Translated:
             return opaque(rec, node)
         inputs.append(turned(rec, computed, filters))
     elif not transposed and math.prod(node.shapes[1]) <= SMALL:
-        known = holes_of(node.inputs[1])
-        params |= taps(None if known is None else known.transpose(filters))
+        params |= _taps(node, filters)
     if order != tuple(range(n + 2)):
         params["layout"] = order
     made = rec.emit("conv_transpose" if transposed else "conv", _shape(out, order), inputs, params, "conv")
     back = [order[list(map(int, numbers.out_spec)).index(a)] for a in range(n + 2)]
     return turned(rec, made, back)
+
+
+def _taps(node: Node, filters: Shape) -> dict[str, Any]:
+    """Which taps of constant filters are not zero. `filters`: where their axes (C_out, C_in, *kernel) are."""
+    held = held_in(node.inputs[1])
+    if held is None:
+        return {}
+
+    def turned_filters(count: int | None = None) -> np.ndarray | None:
+        known = held.load()
+        return None if known is None else known.transpose(filters)[:count]
+
+    shape = tuple(held.shape[a] for a in filters)
+    row = max(math.prod(shape[1:]), 1)
+    return taps_of(Const(shape, turned_filters, lambda entries: turned_filters(entries // row)))
 
 
 def _ints(numbers: Any) -> tuple[int, ...]:
