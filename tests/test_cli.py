@@ -227,6 +227,11 @@ def test_wrong_input_sizes(size: str) -> None:
 # ---- unit --------------------------------------------------------------------------------------------------------------
 
 
+def test_one_size_is_taken() -> None:
+    """A second size is not quietly taken instead of the first."""
+    check(run("table", TEXT, "-i", "1x3x8x8", "-i", "1x1x8x8"), 2, "given 2 times (1x3x8x8, 1x1x8x8)", "inputs=")
+
+
 def test_unit() -> None:
     """A corner: its box, the padding, and the drawing."""
     result = run("unit", "conv 3 p1 d2, conv 2", "-l", "conv2", "--at", "0,1", "-i", "1x1x8x9")

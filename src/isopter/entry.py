@@ -25,14 +25,15 @@ def analyze(
     """The exact receptive field of every layer of `model`.
 
     `model`: a `torch.nn.Module`; a program of torch.export, or the path of its file (``"x.pt2"``, read as data: nothing in it is
-    unpickled or evaluated); an ONNX model or the path of its file (``"x.onnx"``, read and not run); or a layer text such as
-    ``"conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1]*4"``.
-    `input_size`: shape of the input tensor, batch and channels included, such as ``(1, 3, 224, 224)``; a program and a text have
-    one of their own. `inputs`: tensors instead, as a tuple of arguments or a dict by argument name; only their shapes and
-    dtypes matter, unless the model's control flow reads values. `axes`: which axes of the input are space, as indices or
-    letters of the last axes ("hw"); default those along which its first convolution or pooling slides (so channels may come first or
-    last), else all after batch and channels. `training`: fields under training-mode normalisation. `strict`: raise UnsupportedOps where
-    an op is only bounded.
+    unpickled or evaluated); a Keras model, or the path of its file (``"x.keras"``, read in safe mode); a `tf.function`, `tf.Module` or
+    the folder of a SavedModel; a function of JAX, or a module of Flax or Equinox; an ONNX model or the path of its file (``"x.onnx"``,
+    read and not run); or a layer text such as ``"conv 7 s2 p3, pool 3 s2 p1, [conv 3 p1]*4"``.
+    `input_size`: shape of the input tensor, axes as the model has them, batch and channels included, such as ``(1, 3, 224, 224)``, or
+    ``(1, 224, 224, 3)`` with channels last; files, programs and texts have one of their own. `inputs`: tensors instead, as a tuple of
+    arguments or a dict by argument name; only their shapes and dtypes matter, unless the model's control flow reads values. `axes`:
+    which axes of the input are space, as indices or letters of the last axes ("hw"); default those along which its first convolution or
+    pooling slides (so channels may come first or last), else all after batch and channels. `training`: fields under training-mode
+    normalisation. `strict`: raise UnsupportedOps where an op is only bounded.
 
     The model is left as it was found. Raises UsageError for wrong arguments and CaptureError if the model itself fails.
     """

@@ -76,12 +76,22 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def _one(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """The size that was given, which must be one."""
+    if len(given) > 1:
+        hint = "For a model of several inputs use Python: isopter.analyze(model, inputs=...), with a tensor for each."
+        raise click.BadParameter(f"given {len(given)} times ({', '.join(given)}), and one size is taken. {hint}")
+    return given[0] if given else None
+
+
 _model = click.argument("model")
 _input = click.option(
     "-i",
     "--input",
     "size",
     metavar="SIZE",
+    multiple=True,
+    callback=_one,
     help="Shape of the input, axes as the model has them (default: its own, else 1x3x224x224 for PyTorch).",
 )
 _pretrained = click.option("--pretrained", is_flag=True, help="Trained weights for torchvision:, timm: and keras:NAME; downloads them.")
