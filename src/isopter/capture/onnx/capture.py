@@ -165,7 +165,7 @@ class Capture:
             outs = _broadcast(shapes[:1] if proto.op_type in NORMS else shapes, outs)
             kind = known[proto.input[0]][1]
             types = [known_type(o, k, kind) for o, k in zip(outs, types, strict=True)]
-        node = Node(proto, proto.op_type, version, label, tuple(ins), shapes, outs, attributes)
+        node = Node(proto.op_type, label, tuple(ins), shapes, outs, proto, version, attributes)
         if any(a.HasField("g") or a.graphs for a in proto.attribute):
             return self._bounded(node, known, types), types
         if not any(isinstance(v, Data | Lost) for v in ins) or (not domain and _asks_no_value(node)):

@@ -9,35 +9,21 @@ from typing import Any
 import numpy as np
 from onnx import AttributeProto, NodeProto, helper
 
-from isopter.capture.static.values import Const, Data, Value, Weight
+from isopter.capture.static import node as static
+from isopter.capture.static.node import Unknown
+from isopter.capture.static.values import Const, Value, Weight
 from isopter.errors import CaptureError
-from isopter.graph import Shape
 
 _GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """`inputs` holds None where an optional input is left out; `shapes` and `outs` None where a shape is not known.
-
-    `version` is the opset of the node's domain, `label` its name for the user.
-    """
+class Node(static.Node):
+    """`version` is the opset of the node's domain."""
 
     proto: Any
-    op: str
     version: int
-    label: str
-    inputs: tuple[Value | None, ...]
-    shapes: tuple[Shape | None, ...]
-    outs: tuple[Shape | None, ...]
     attributes: Mapping[str, Any]
-
-    @property
-    def out(self) -> Shape:
-        """Shape of the first output."""
-        shape = self.outs[0]
-        assert shape is not None, f"{self.label}: translators see nodes of known shapes"
-        return shape
 
     def attr(self, name: str, default: Any = None) -> Any:
         """An attribute, or `default` where it is absent."""
@@ -50,18 +36,6 @@ class Node:
     def has(self, position: int) -> bool:
         """Whether an optional input is there."""
         return self.value(position) is not None
-
-    def data(self, position: int) -> int | None:
-        """The op of an input, or None where it is no data."""
-        value = self.value(position)
-        return value.op if isinstance(value, Data) else None
-
-    def shape(self, position: int) -> Shape:
-        """Shape of an input. Raises CaptureError where it is missing."""
-        shape = self.shapes[position] if position < len(self.shapes) else None
-        if shape is None:
-            raise CaptureError(f"{self.label}: {self.op} needs an input {position} of a known shape.")
-        return shape
 
     def const(self, position: int) -> np.ndarray | None:
         """The numbers of a constant input, else None."""
@@ -90,14 +64,6 @@ class Node:
         if not -rank <= axis < max(rank, 1):
             raise CaptureError(f"{self.label}: axis {axis} of a tensor of {rank} axes.")
         return axis % max(rank, 1)
-
-    def all_data(self) -> list[int]:
-        """The ops of all data inputs, in order, each once."""
-        return list(dict.fromkeys(v.op for v in self.inputs if isinstance(v, Data)))
-
-
-class Unknown(Exception):
-    """A translator needs numbers that only a run would give."""
 
 
 def attributes_of(proto: Any, given: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:

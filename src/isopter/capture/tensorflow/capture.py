@@ -129,7 +129,7 @@ class Capture:
         self.rec.module, self.rec.label = self.module_of(op), label_of(op.name)
         values = [self._find(op, t) for t in op.inputs]
         shapes = tuple(v.shape if isinstance(v, Const) else _shape(t) for v, t in zip(values, op.inputs, strict=True))
-        node = Node(op, op.type, self.rec.label, tuple(values), shapes, tuple(_shape(t) for t in op.outputs))
+        node = Node(op.type, self.rec.label, tuple(values), shapes, tuple(_shape(t) for t in op.outputs), op)
         for position, (tensor, value) in enumerate(zip(op.outputs, self._values(node), strict=True)):
             self.known[tensor.name] = value
             if isinstance(value, Data) and value.op >= before:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
-from isopter.capture.onnx.node import Node, Unknown
+from isopter.capture.onnx.node import Node
+from isopter.capture.static import results
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.results import listed, overlooked
-from isopter.capture.static.values import Data, Value
+from isopter.capture.static.values import Value
 from isopter.capture.translators import Translators
-from isopter.graph import Shape
 
-Translated = list[Value] | Value | int
+Translated = results.Translated
 Translator = Callable[[Builder, Node], Translated]
 """Emits ops for a node and returns the value of each of its outputs (one value: the same for all)."""
 
@@ -38,16 +38,8 @@ def knows(domain: str, op: str) -> bool:
 def translate(rec: Builder, node: Node, domain: str) -> list[Value]:
     """The values of the node's outputs, all of whose shapes are known."""
     function = TRANSLATORS.get(_key(domain, node.op))
-    if function is None:
-        return opaque(rec, node)
-    before = len(rec.ops)
-    try:
-        result = function(rec, node)
-    except Unknown as error:
-        return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
-    values = listed(result, len(node.outs))
-    lost = overlooked(rec, before, values, node.outs, node.all_data(), node.op in FORGETS)
-    return opaque(rec, node) if lost else values
+    run = None if function is None else functools.partial(function, rec, node)
+    return results.translated(rec, node, run, _name(node), node.op in FORGETS)
 
 
 FORGETS = frozenset("CastLike Split Slice Concat ScatterND ScatterElements Scatter Where Clip Dropout".split())
@@ -56,14 +48,8 @@ FORGETS = frozenset("CastLike Split Slice Concat ScatterND ScatterElements Scatt
 
 def opaque(rec: Builder, node: Node, why: str = "") -> list[Value]:
     """No rule: each output may read all of each input. Declared, and listed in the result."""
-    name = f"{node.proto.domain or 'ai.onnx'}.{node.op}"
-    shapes: list[Shape] = [o if o is not None else () for o in node.outs]
-    return [Data(op) for op in rec.opaque(shapes, node.all_data(), name, why)]
+    return results.opaque(rec, node, _name(node), why)
 
 
-def source_op(node: Node, position: int = 0) -> int:
-    """The op of an input that must be data; else the translator gives up, and the node is bounded."""
-    op = node.data(position)
-    if op is None:
-        raise Unknown("an operand")
-    return op
+def _name(node: Node) -> str:
+    return f"{node.proto.domain or 'ai.onnx'}.{node.op}"

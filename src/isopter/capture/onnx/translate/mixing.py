@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.onnx.node import Node
-from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
+from isopter.capture.onnx.translate import Translated, onnx_op, opaque
 from isopter.capture.static import known, moves, products
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
@@ -21,7 +21,7 @@ REDUCED = {
 
 @onnx_op(" ".join(REDUCED))
 def reduce(rec: Builder, node: Node) -> int:
-    op, rank = source_op(node), len(node.shape(0))
+    op, rank = node.source(), len(node.shape(0))
     given = node.ints("axes", 1)
     if not given and node.attr("noop_with_empty_axes", 0):
         return rec.emit("pointwise", node.out, [op], {}, "identity")
@@ -33,7 +33,7 @@ def reduce(rec: Builder, node: Node) -> int:
 @onnx_op("ArgMax ArgMin")
 def arg_reduce(rec: Builder, node: Node) -> int:
     params = {"axes": (node.axis(0),), "keepdim": len(node.out) == len(node.shape(0))}
-    return rec.emit("reduce", node.out, [source_op(node)], params, node.op.lower())
+    return rec.emit("reduce", node.out, [node.source()], params, node.op.lower())
 
 
 @onnx_op("Softmax LogSoftmax")
@@ -54,13 +54,13 @@ def sort(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node)
     old = node.op == "Hardmax" and node.version < 13
     axes = tuple(range(node.axis(1), len(node.out))) if old else (node.axis(-1),)
-    return rec.emit("sort", node.out, [source_op(node)], {"axes": axes}, node.op.lower())
+    return rec.emit("sort", node.out, [node.source()], {"axes": axes}, node.op.lower())
 
 
 @onnx_op("CumSum CumProd")
 def scan(rec: Builder, node: Node) -> int:
     """``exclusive`` leaves the own position out: all others move by one."""
-    op, rank = source_op(node), len(node.out)
+    op, rank = node.source(), len(node.out)
     given = node.ints("axis", 1) or (0,)
     axis, reverse = given[0] % rank, bool(node.attr("reverse", 0))
     if not node.attr("exclusive", 0):
@@ -75,7 +75,7 @@ def scan(rec: Builder, node: Node) -> int:
 @onnx_op("DFT")
 def fourier(rec: Builder, node: Node) -> Translated:
     """Along its axis every output reads all inputs, and both parts of a complex number."""
-    op, rank = source_op(node), len(node.shape(0))
+    op, rank = node.source(), len(node.shape(0))
     given = node.ints("axis", 2) or ((1,) if node.version < 20 else (-2,))
     return rec.emit("fourier", node.out, [op], {"axes": tuple(sorted({given[0] % rank, rank - 1}))}, "dft")
 
@@ -86,7 +86,7 @@ def fourier(rec: Builder, node: Node) -> Translated:
 @onnx_op("BatchNormalization")
 def batch_norm(rec: Builder, node: Node) -> Translated:
     """At rest a scale per channel; in training mode the statistics of the whole map and batch."""
-    op, rank = source_op(node), len(node.out)
+    op, rank = node.source(), len(node.out)
     if not node.attr("training_mode", 0):
         return [Data(rec.emit("pointwise", node.out, [op], {}, "batch_norm"))] * len(node.outs)
     others = tuple(a for a in range(rank) if a != 1)
@@ -113,7 +113,7 @@ def norm(rec: Builder, node: Node) -> Translated:
         params = {"axes": (node.axis(-1),)}
     else:
         params = {"axes": tuple(range(node.axis(-1), rank))}
-    op = source_op(node)
+    op = node.source()
     statistics = [Data(rec.emit("reduce", o or (), [op], {"axes": params["axes"], "keepdim": True}, "mean")) for o in node.outs[1:]]
     return [Data(rec.emit("norm", node.out, [op], params, NORMS.get(node.op, "norm"))), *statistics]
 
@@ -126,7 +126,7 @@ def local_response(rec: Builder, node: Node) -> int:
         raise CaptureError(f"{node.label}: LRN over {size} channels.")
     reach = np.arange(min(size, 2 * channels + 1)) - min((size - 1) // 2, channels)
     index = np.arange(channels)[:, None] + reach
-    return moves.take(rec, source_op(node), 1, np.where((index >= 0) & (index < channels), index, -1), "lrn")
+    return moves.take(rec, node.source(), 1, np.where((index >= 0) & (index < channels), index, -1), "lrn")
 
 
 # ---- products --------------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def gemm(rec: Builder, node: Node) -> Translated:
             inputs.append(moves.transpose(rec, op, [1, 0]) if node.attr(name, 0) else op)
             operands.append(side)
     if not inputs:
-        return rec.emit("pointwise", node.out, [source_op(node, 2)], {}, "addmm")
+        return rec.emit("pointwise", node.out, [node.source(2)], {}, "addmm")
     op = rec.emit("matmul", node.out, inputs, {"operands": tuple(operands)}, "addmm")
     added = node.data(2)
     return op if added is None else rec.emit("pointwise", node.out, [op, added], {}, "add")

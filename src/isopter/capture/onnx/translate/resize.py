@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from isopter.capture.onnx.node import Node, Unknown
-from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
+from isopter.capture.onnx.node import Node
+from isopter.capture.onnx.translate import Translated, onnx_op, opaque
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
+from isopter.capture.static.node import Unknown
 from isopter.capture.static.resize import HALF, ROUND, nearest_rows, padded, plane, smooth_rows
 from isopter.errors import CaptureError
 
@@ -35,7 +36,7 @@ def resize(rec: Builder, node: Node) -> Translated:
         changed = list(range(rank)) if node.attr("axes") is None else [a % rank for a in node.attr("axes")]
     if max((max(out[a], shape[a]) for a in changed), default=0) > LONGEST or any(not shape[a] for a in changed):
         return opaque(rec, node)
-    op = source_op(node)
+    op = node.source()
     if not changed:
         return rec.emit("pointwise", out, [op], {}, "resize")
     if node.attr("antialias", 0) and mode != "nearest" and any(out[a] < shape[a] for a in changed):

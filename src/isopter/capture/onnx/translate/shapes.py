@@ -6,19 +6,13 @@ import math
 
 import numpy as np
 
-from isopter.capture.onnx.node import Node, Unknown
-from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
-from isopter.capture.static import moves
+from isopter.capture.onnx.node import Node
+from isopter.capture.onnx.translate import Translated, onnx_op, opaque
+from isopter.capture.static import indexing, moves, shapes
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.values import Array, Const, Data, Value
+from isopter.capture.static.node import Unknown
+from isopter.capture.static.values import Array, Const, Value
 from isopter.errors import CaptureError
-
-
-def moved(node: Node, op: int, move: object, position: int = 0) -> Value:
-    """The data that op `op` is now: its known entries moved alike."""
-    value = node.inputs[position]
-    assert isinstance(value, Data) and callable(move)
-    return value.moved(op, node.shape(position), move)
 
 
 @onnx_op("Reshape Flatten")
@@ -26,7 +20,7 @@ def reshape(rec: Builder, node: Node) -> Value:
     out = node.out
     if math.prod(out) != math.prod(node.shape(0)):
         raise CaptureError(f"{node.label}: {node.shape(0)} cannot have the shape {out}.")
-    return moved(node, moves.reshape(rec, source_op(node), out), lambda x: x.reshape(out))
+    return node.moved(moves.reshape(rec, node.source(), out), lambda x: x.reshape(out))
 
 
 @onnx_op("Squeeze")
@@ -34,80 +28,46 @@ def squeeze(rec: Builder, node: Node) -> Value:
     shape = node.shape(0)
     given = node.ints("axes", 1)
     axes = {a for a, n in enumerate(shape) if n == 1} if given is None else {a % max(len(shape), 1) for a in given}
-    return moved(node, moves.squeeze(rec, source_op(node), axes), lambda x: x.reshape(node.out))
+    return node.moved(moves.squeeze(rec, node.source(), axes), lambda x: x.reshape(node.out))
 
 
 @onnx_op("Unsqueeze")
 def unsqueeze(rec: Builder, node: Node) -> Value:
     rank = len(node.out)
-    op = source_op(node)
+    op = node.source()
     for axis in sorted(a % rank for a in node.ints("axes", 1) or ()):
         op = moves.unsqueeze(rec, op, axis)
-    return moved(node, op, lambda x: x.reshape(node.out))
+    return node.moved(op, lambda x: x.reshape(node.out))
 
 
 @onnx_op("Transpose")
 def transpose(rec: Builder, node: Node) -> Value:
     rank = len(node.shape(0))
     order = node.ints("perm") or tuple(reversed(range(rank)))
-    return moved(node, moves.transpose(rec, source_op(node), order), lambda x: x.transpose(order))
+    return node.moved(moves.transpose(rec, node.source(), order), lambda x: x.transpose(order))
 
 
 @onnx_op("Expand")
 def expand(rec: Builder, node: Node) -> Value:
-    return moved(node, moves.expand(rec, source_op(node), node.out), lambda x: np.broadcast_to(x, node.out))
+    return node.moved(moves.expand(rec, node.source(), node.out), lambda x: np.broadcast_to(x, node.out))
 
 
 @onnx_op("Tile")
 def tile(rec: Builder, node: Node) -> Value:
-    op, shape = source_op(node), node.shape(0)
-    for axis, (n, m) in enumerate(zip(shape, node.out, strict=True)):
-        if n == 1 or n == m:
-            continue
-        op = moves.take(rec, op, axis, np.arange(m) % n, "repeat")
-    return Data(moves.expand(rec, op, node.out, "repeat"))
+    return shapes.tile(rec, node.carried(), node.out)
 
 
 @onnx_op("Concat")
 def concat(rec: Builder, node: Node) -> Translated:
     axis = int(node.attr("axis", 0)) % max(len(node.out), 1)
-    inputs, offsets, at = [], [], 0
-    for position, value in enumerate(node.inputs):
-        size = node.shape(position)[axis]
-        if isinstance(value, Data) and size:
-            inputs.append(value.op)
-            offsets.append(at)
-        at += size
-    if not inputs:
-        return opaque(rec, node)
-    if len(inputs) == 1 and rec.shape(inputs[0]) == node.out:
-        return next(v for v in node.inputs if isinstance(v, Data) and v.op == inputs[0])
-    op = rec.emit("concat", node.out, inputs, {"axis": axis, "offsets": tuple(offsets)}, "cat")
-    return Data(op, _joined(node, axis, "fixed"), _joined(node, axis, "faint"))
-
-
-def _joined(node: Node, axis: int, what: str) -> Array | None:
-    """Known entries side by side."""
-    parts = [getattr(v, what) if isinstance(v, Data) else None for v in node.inputs]
-    if all(part is None for part in parts):
-        return None
-    blank = np.nan if what == "fixed" else False
-    sized = [np.broadcast_to(blank if p is None else p, node.shape(k)) for k, p in enumerate(parts)]
-    return np.concatenate(sized, axis=axis)
+    made = shapes.concat(rec, node.inputs, [node.shape(k) for k in range(len(node.inputs))], axis, node.out)
+    return opaque(rec, node) if made is None else made
 
 
 @onnx_op("Split")
 def split(rec: Builder, node: Node) -> list[Value]:
     axis = node.axis(0)
-    values: list[Value] = []
-    start = 0
-    for out in node.outs:
-        assert out is not None
-        piece = moves.slice_axis(rec, source_op(node), axis, start, 1, out[axis], "split")
-        cut = (slice(None),) * axis + (slice(start, start + out[axis]),)
-        values.append(moved(node, piece, lambda x, cut=cut: x[cut]))
-        start += out[axis]
-    return values
+    return shapes.split(rec, node.carried(), axis, [out[axis] for out in node.outs if out is not None])
 
 
 @onnx_op("Slice")
@@ -118,14 +78,14 @@ def slice_(rec: Builder, node: Node) -> Value:
         raise CaptureError(f"{node.label}: Slice has no starts or no ends.")
     axes = node.ints("axes", 3) or tuple(range(len(starts)))
     steps = node.ints("steps", 4) or (1,) * len(starts)
-    op, cuts = source_op(node), []
+    op, cuts = node.source(), []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if not step or not -len(shape) <= axis < len(shape):
             raise CaptureError(f"{node.label}: Slice by steps of {step} along axis {axis} of {len(shape)}.")
         kept = range(shape[axis])[start:end:step]
         op = moves.slice_axis(rec, op, axis % len(shape), kept.start, step, len(kept))
         cuts.append((axis, kept))
-    return moved(node, op, lambda x: _cut(x, cuts))
+    return node.moved(op, lambda x: _cut(x, cuts))
 
 
 def _cut(known: Array, cuts: list[tuple[int, range]]) -> Array:
@@ -153,37 +113,26 @@ def pad(rec: Builder, node: Node) -> Translated:
         before[axis], after[axis] = pads[k], pads[k + len(axes)]
     if mode != "constant" and any(n == 0 for n in node.shape(0)):
         return opaque(rec, node)
-    return moves.pad(rec, source_op(node), before, after, mode)
+    return moves.pad(rec, node.source(), before, after, mode)
 
 
 @onnx_op("CenterCropPad")
 def center_crop_pad(rec: Builder, node: Node) -> Translated:
     shape = node.shape(0)
     before = [-((n - m) // 2) if n > m else (m - n) // 2 for n, m in zip(shape, node.out, strict=True)]
-    return moves.pad(rec, source_op(node), before, [m - n - b for n, m, b in zip(shape, node.out, before, strict=True)])
+    return moves.pad(rec, node.source(), before, [m - n - b for n, m, b in zip(shape, node.out, before, strict=True)])
 
 
 @onnx_op("DepthToSpace")
 def depth_to_space(rec: Builder, node: Node) -> Translated:
     """DCR: the block's position varies slowest in the channels; CRD (pixel shuffle): fastest."""
-    n, c, h, w = node.shape(0)
-    r = int(node.attr("blocksize"))
-    if node.attr("mode", "DCR") == "DCR":
-        op = moves.reshape(rec, source_op(node), (n, r, r, c // r**2, h, w))
-        op = moves.transpose(rec, op, [0, 3, 4, 1, 5, 2])
-    else:
-        op = moves.reshape(rec, source_op(node), (n, c // r**2, r, r, h, w))
-        op = moves.transpose(rec, op, [0, 1, 4, 2, 5, 3])
-    return moves.reshape(rec, op, node.out, "pixel_shuffle")
+    slowest = node.attr("mode", "DCR") == "DCR"
+    return shapes.depth_to_space(rec, node.source(), int(node.attr("blocksize")), node.out, slowest=slowest)
 
 
 @onnx_op("SpaceToDepth")
 def space_to_depth(rec: Builder, node: Node) -> Translated:
-    n, c, h, w = node.shape(0)
-    r = int(node.attr("blocksize"))
-    op = moves.reshape(rec, source_op(node), (n, c, h // r, r, w // r, r))
-    op = moves.transpose(rec, op, [0, 3, 5, 1, 2, 4])
-    return moves.reshape(rec, op, node.out, "pixel_unshuffle")
+    return shapes.space_to_depth(rec, node.source(), int(node.attr("blocksize")), node.out)
 
 
 @onnx_op("ReverseSequence")
@@ -193,13 +142,8 @@ def reverse_sequence(rec: Builder, node: Node) -> Translated:
     if lengths is None:
         raise Unknown("lengths")
     batch, time = int(node.attr("batch_axis", 1)), int(node.attr("time_axis", 0))
-    shape = node.shape(0)
-    at = np.arange(math.prod(shape)).reshape(shape)
-    out = at.copy()
-    for k, n in enumerate(lengths.reshape(-1).astype(int)):
-        rows = np.moveaxis(at, (batch, time), (0, 1))[k]
-        np.moveaxis(out, (batch, time), (0, 1))[k][:n] = rows[:n][::-1]
-    return moves.gather(rec, source_op(node), out.reshape(-1, 1), shape, "reverse")
+    turned = indexing.traced(rec, node.source(), node.out, lambda x: shapes.reverse_sequences(x, lengths, batch, time), "reverse")
+    return opaque(rec, node) if turned is None else turned
 
 
 @onnx_op("Compress")
@@ -213,5 +157,5 @@ def compress(rec: Builder, node: Node) -> Translated:
     if len(index) and index[-1] >= (math.prod(node.shape(0)) if node.attr("axis") is None else node.shape(0)[node.axis(0)]):
         raise CaptureError(f"{node.label}: Compress keeps position {index[-1]} of {node.shape(0)}.")
     if node.attr("axis") is None:
-        return moves.take(rec, moves.reshape(rec, source_op(node), (math.prod(node.shape(0)),)), 0, index)
-    return moves.take(rec, source_op(node), node.axis(0), index)
+        return moves.take(rec, moves.reshape(rec, node.source(), (math.prod(node.shape(0)),)), 0, index)
+    return moves.take(rec, node.source(), node.axis(0), index)

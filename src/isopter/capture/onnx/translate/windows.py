@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.onnx.node import Node
-from isopter.capture.onnx.translate import Translated, onnx_op, opaque, source_op
+from isopter.capture.onnx.translate import Translated, onnx_op, opaque
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Const, Data
@@ -65,7 +65,7 @@ def conv(rec: Builder, node: Node) -> Translated:
     computed = node.data(at)
     if computed is None and node.op != "ConvInteger" and math.prod(filters) <= SMALL:
         params |= _taps(node, at)
-    inputs = [source_op(node), *([] if computed is None else [computed])]
+    inputs = [node.source(), *([] if computed is None else [computed])]
     return _biased(rec, node, rec.emit("conv", node.out, inputs, params, "convolution"), 2 if node.op != "QLinearConv" else 8)
 
 
@@ -118,7 +118,7 @@ def conv_transpose(rec: Builder, node: Node) -> Translated:
     checked(node.label, node.out[2:], kernel, stride, dilation, pad)
     params = {"kernel": kernel, "stride": stride, "dilation": dilation, "pad": pad, "groups": _groups(node, filters[0])}
     computed = node.data(1)
-    op = rec.emit("conv_transpose", node.out, [source_op(node), *([] if computed is None else [computed])], params, "convolution")
+    op = rec.emit("conv_transpose", node.out, [node.source(), *([] if computed is None else [computed])], params, "convolution")
     return _biased(rec, node, op, 2)
 
 
@@ -134,14 +134,14 @@ def pool(rec: Builder, node: Node) -> Translated:
         params |= {"counts_pad": bool(node.attr("count_include_pad", 0)), "divisor": None}
     if node.attr("ceil_mode", 0):
         params["ceil"] = True
-    return rec.emit("pool", node.out, [source_op(node)], params, f"{name}{len(kernel)}d")
+    return rec.emit("pool", node.out, [node.source()], params, f"{name}{len(kernel)}d")
 
 
 @onnx_op("GlobalMaxPool GlobalAveragePool GlobalLpPool")
 def global_pool(rec: Builder, node: Node) -> Translated:
     axes = len(node.out) - 2
     name = "adaptive_max_pool" if node.op == "GlobalMaxPool" else "adaptive_avg_pool"
-    return rec.emit("adaptive_pool", node.out, [source_op(node)], {"axes": axes}, f"{name}{axes}d") if axes else source_op(node)
+    return rec.emit("adaptive_pool", node.out, [node.source()], {"axes": axes}, f"{name}{axes}d") if axes else node.source()
 
 
 @onnx_op("QLinearAveragePool QLinearGlobalAveragePool", "com.microsoft")
@@ -150,10 +150,10 @@ def quantised_pool(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node)
     if node.op == "QLinearGlobalAveragePool":
         axes = len(node.out) - 2
-        return rec.emit("adaptive_pool", node.out, [source_op(node)], {"axes": axes}, f"adaptive_avg_pool{axes}d")
+        return rec.emit("adaptive_pool", node.out, [node.source()], {"axes": axes}, f"adaptive_avg_pool{axes}d")
     kernel = node.ints("kernel_shape") or ()
     params = {"mode": "avg", **_windows(node, kernel), "counts_pad": bool(node.attr("count_include_pad", 0)), "divisor": None}
-    return rec.emit("pool", node.out, [source_op(node)], params, f"avg_pool{len(kernel)}d")
+    return rec.emit("pool", node.out, [node.source()], params, f"avg_pool{len(kernel)}d")
 
 
 @onnx_op("MaxUnpool GridSample RoiAlign MaxRoiPool DeformConv")

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from isopter.capture.static import moves
+from isopter.capture.static import indexing, moves
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.indices import gather_nd, scatter_nd
 from isopter.capture.static.known import FOLLOWED
-from isopter.capture.static.values import Const, Data
+from isopter.capture.static.values import Const
 from isopter.capture.tensorflow.node import Node
 from isopter.capture.tensorflow.translate import Translated, opaque, tf_op
 
@@ -20,93 +20,46 @@ def gather(rec: Builder, node: Node) -> Translated:
     """``out[.., i.., ..] = x[.., index[i..], ..]``; a table of weights looked up by data reads its own position of the index."""
     axis = node.axis(2) if node.op == "GatherV2" else 0
     batch = int(node.attr("batch_dims", 0) or 0)
+    batch += len(node.shape(1)) if batch < 0 else 0
     if node.data(0) is None:
-        return _looked_up(rec, node, axis, batch % max(len(node.shape(1)), 1) if batch < 0 else batch)
+        found = indexing.looked_up(rec, node.source(1), axis, node.out, batch)
+        return opaque(rec, node) if found is None else found
     index = node.inputs[1].load() if isinstance(node.inputs[1], Const) else None
     if index is None:
-        return chosen(rec, node, axis)
-    op, shape = node.source(), node.shape(0)
-    n = shape[axis]
-    if index.size and not 0 <= index.min() <= index.max() < n:
+        return indexing.chosen(rec, node, axis)
+    if index.size and not 0 <= index.min() <= index.max() < node.shape(0)[axis]:
         return opaque(rec, node)
     if batch:
-        return _batched(rec, node, index, axis, batch % max(index.ndim, 1))
-    at = index.astype(np.int64)
-    op = _at(rec, op, axis, at.reshape(-1))
-    if index.ndim == 0:
-        op = moves.squeeze(rec, op, {axis}, "select")
-    elif index.ndim > 1:
-        op = moves.reshape(rec, op, node.out)
-    value = node.inputs[0]
-    assert isinstance(value, Data)
-    return value.moved(op, shape, lambda x: x.take(at, axis=axis))
-
-
-def _looked_up(rec: Builder, node: Node, axis: int, batch: int) -> Translated:
-    op = node.source(1)
-    rest = len(node.out) - axis - (len(rec.shape(op)) - batch)
-    index = rec.shape(op)
-    if rest < 0 or axis < batch:
-        return opaque(rec, node)
-    op = moves.reshape(rec, op, (*index[:batch], *(1,) * (axis - batch), *index[batch:], *(1,) * rest))
-    return moves.expand(rec, op, node.out, "embedding")
+        return _batched(rec, node, index.astype(np.int64), axis, batch)
+    return indexing.gather(rec, node.carried(), axis, index.astype(np.int64), node.out)
 
 
 def _batched(rec: Builder, node: Node, index: np.ndarray, axis: int, batch: int) -> Translated:
-    """Each item of the first axes by an index of its own: run on positions, which shows who goes where."""
-    shape = node.shape(0)
-    if max(math.prod(shape), math.prod(node.out)) > FOLLOWED:
-        return opaque(rec, node)
-    marks = np.arange(math.prod(shape)).reshape(shape)
-    items = math.prod(shape[:batch])
-    flat, indices = marks.reshape(items, *shape[batch:]), index.reshape(items, *index.shape[batch:]).astype(np.int64)
-    rows = np.stack([flat[k].take(indices[k], axis=axis - batch) for k in range(items)])
-    return moves.gather(rec, node.source(), rows.reshape(-1, 1), node.out)
+    """Each item of the first axes by an index of its own."""
+    items = math.prod(index.shape[:batch])
 
+    def taken(x: np.ndarray) -> np.ndarray:
+        flat, indices = x.reshape(items, *x.shape[batch:]), index.reshape(items, *index.shape[batch:])
+        return np.stack([flat[k].take(indices[k], axis=axis - batch) for k in range(items)]).reshape(node.out)
 
-def _at(rec: Builder, op: int, axis: int, at: np.ndarray) -> int:
-    """Positions along an axis; those at equal steps are a slice, which the analyses can extend over the plane."""
-    steps = np.unique(np.diff(at))
-    if len(at) and len(steps) <= 1 and (not len(steps) or steps[0] != 0):
-        return moves.slice_axis(rec, op, axis, int(at[0]), int(steps[0]) if len(steps) else 1, len(at), "select")
-    return moves.take(rec, op, axis, at)
-
-
-def chosen(rec: Builder, node: Node, axis: int) -> Translated:
-    """The index depends on the input, or is not known: the indexed axis is read whole, at most."""
-    rec.issue(f"{node.op} by an index computed from the input: bounded by the whole indexed axis")
-    first = node.source()
-    rest = [op for op in node.all_data() if op != first]
-    return rec.emit("chosen", node.out, [first, *rest], {"axes": (axis,)}, node.op)
+    found = indexing.traced(rec, node.source(), node.out, taken) if items else None
+    return opaque(rec, node) if found is None else found
 
 
 @tf_op("GatherNd")
 def gather_by_rows(rec: Builder, node: Node) -> Translated:
     """Run on positions, which shows who goes where."""
-    if node.data(0) is None:
-        return opaque(rec, node)
-    index, shape = node.const(1), node.shape(0)
-    if max(math.prod(shape), math.prod(node.out)) > FOLLOWED:
-        return opaque(rec, node)
-    marks = np.arange(math.prod(shape)).reshape(shape)
-    rows = gather_nd(marks, index.astype(np.int64))
-    return moves.gather(rec, node.source(), rows.reshape(-1, 1), node.out)
+    op, index = node.source(), node.const(1).astype(np.int64)
+    found = indexing.traced(rec, op, node.out, lambda x: gather_nd(x, index))
+    return opaque(rec, node) if found is None else found
 
 
 @tf_op("TensorScatterUpdate")
 def scatter_update(rec: Builder, node: Node) -> Translated:
-    """Writing at constant positions. Run on marks: of the first input below zero, of the updates from zero up."""
-    index, shape = node.const(1), node.shape(0)
-    updates = node.shape(2)
-    if max(math.prod(shape), math.prod(updates)) > FOLLOWED:
-        return opaque(rec, node)
-    marks, writes = -np.arange(1, math.prod(shape) + 1).reshape(shape), np.arange(math.prod(updates)).reshape(updates)
-    found = scatter_nd(marks, index.astype(np.int64), writes)
-    base, new = node.data(0), node.data(2)
-    inputs = [] if base is None else [base]
-    if new is not None:
-        inputs.append(moves.gather(rec, new, np.where(found < 0, -1, found).reshape(-1, 1), shape, "scatter"))
-    return rec.emit("overlay", shape, inputs, {"covered": found >= 0, "base": base is not None, "value": new is not None}, "scatter")
+    """Writing at constant positions."""
+    index = node.const(1).astype(np.int64)
+    found = indexing.overwritten(rec, node, lambda x, new: scatter_nd(x, index, new))
+    return opaque(rec, node) if found is None else found
 
 
 @tf_op("ScatterNd TensorScatterAdd TensorScatterSub TensorScatterMax TensorScatterMin")
@@ -119,25 +72,11 @@ def scatter_add(rec: Builder, node: Node) -> Translated:
     inputs = [] if node.op == "ScatterNd" or node.data(0) is None else [node.source(0)]
     if node.data(new) is not None:
         targets = gather_nd(np.arange(math.prod(shape)).reshape(shape), index).reshape(-1)
-        rows = _sources(targets, math.prod(shape))
+        rows = indexing.met(targets, np.arange(len(targets)), math.prod(shape))
         if rows is None:
             return opaque(rec, node)
         inputs.append(moves.gather(rec, node.source(new), rows, shape, "scatter"))
     return inputs[0] if len(inputs) == 1 else rec.emit("pointwise", shape, inputs, {}, "add")
-
-
-def _sources(targets: np.ndarray, count: int) -> np.ndarray | None:
-    """For each of `count` positions, which writes go there, filled up with -1; None where too many meet at one."""
-    order = np.argsort(targets, kind="stable")
-    met = np.bincount(targets, minlength=count)
-    width = int(met.max(initial=1)) or 1
-    if width * count > FOLLOWED:
-        return None
-    rows = np.full((count, width), -1, np.int64)
-    starts = np.cumsum(met) - met
-    rank = np.arange(len(order)) - starts[targets[order]]
-    rows[targets[order], rank] = order
-    return rows
 
 
 @tf_op("DynamicStitch ParallelDynamicStitch")

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from isopter.capture.static import moves
+from isopter.capture.static import indexing, moves, shapes
 from isopter.capture.static.builder import Builder
-from isopter.capture.static.values import Array, Data, Value
+from isopter.capture.static.values import Data, Value
 from isopter.capture.tensorflow.node import Node
 from isopter.capture.tensorflow.translate import Translated, opaque, tf_op
 from isopter.capture.tensorflow.translate.dilated import as_dilated
 from isopter.capture.tensorflow.translate.windows import order_of
 from isopter.errors import CaptureError
-
-
-def moved(node: Node, op: int, move: Callable[[Array], Array], position: int = 0) -> Value:
-    """The data that op `op` is now: its known entries moved alike."""
-    value = node.inputs[position]
-    assert isinstance(value, Data)
-    return value.moved(op, node.shape(position), move)
 
 
 @tf_op("Reshape")
@@ -31,7 +24,7 @@ def reshape(rec: Builder, node: Node) -> Value:
     out = node.out
     if math.prod(out) != math.prod(node.shape(0)):
         raise CaptureError(f"{node.label}: {node.shape(0)} cannot have the shape {out}.")
-    return moved(node, moves.reshape(rec, node.source(), out), lambda x: x.reshape(out))
+    return node.moved(moves.reshape(rec, node.source(), out), lambda x: x.reshape(out))
 
 
 @tf_op("Squeeze")
@@ -40,81 +33,50 @@ def squeeze(rec: Builder, node: Node) -> Value:
     shape = node.shape(0)
     given = node.attr("squeeze_dims") or []
     axes = {a % len(shape) for a in given} if given else {a for a, n in enumerate(shape) if n == 1}
-    return moved(node, moves.squeeze(rec, node.source(), axes), lambda x: x.reshape(node.out))
+    return node.moved(moves.squeeze(rec, node.source(), axes), lambda x: x.reshape(node.out))
 
 
 @tf_op("ExpandDims")
 def expand_dims(rec: Builder, node: Node) -> Value:
     """A new axis of length 1."""
     axis = node.ints(1)[0] % len(node.out)
-    return moved(node, moves.unsqueeze(rec, node.source(), axis), lambda x: x.reshape(node.out))
+    return node.moved(moves.unsqueeze(rec, node.source(), axis), lambda x: x.reshape(node.out))
 
 
 @tf_op("Transpose ConjugateTranspose")
 def transpose(rec: Builder, node: Node) -> Value:
     """Axes in another order."""
     order = node.axes(1)
-    return moved(node, moves.transpose(rec, node.source(), order), lambda x: x.transpose(order))
+    return node.moved(moves.transpose(rec, node.source(), order), lambda x: x.transpose(order))
 
 
 @tf_op("BroadcastTo")
 def broadcast(rec: Builder, node: Node) -> Value:
     """Axes of length 1 repeated."""
-    return moved(node, moves.expand(rec, node.source(), node.out), lambda x: np.broadcast_to(x, node.out))
+    return node.moved(moves.expand(rec, node.source(), node.out), lambda x: np.broadcast_to(x, node.out))
 
 
 @tf_op("Tile")
 def tile(rec: Builder, node: Node) -> Value:
     """The whole, again and again."""
-    op, shape = node.source(), node.shape(0)
-    for axis, (n, m) in enumerate(zip(shape, node.out, strict=True)):
-        if n not in (1, m):
-            op = moves.take(rec, op, axis, np.arange(m) % n, "repeat")
-    times = [m // n if n else 1 for n, m in zip(shape, node.out, strict=True)]
-    return moved(node, moves.expand(rec, op, node.out, "repeat"), lambda x: np.tile(x, times))
+    return shapes.tile(rec, node.carried(), node.out)
 
 
 @tf_op("ConcatV2 Concat")
 def concat(rec: Builder, node: Node) -> Translated:
     """Side by side along an axis: the last input, of Concat the first."""
     last = node.op == "ConcatV2"
-    positions = range(len(node.inputs) - 1) if last else range(1, len(node.inputs))
+    count = len(node.inputs) - 1
+    positions = range(count) if last else range(1, count + 1)
     axis = node.ints(-1 if last else 0)[0] % max(len(node.out), 1)
-    inputs, offsets, at = [], [], 0
-    for position in positions:
-        value, size = node.inputs[position], node.shape(position)[axis]
-        if isinstance(value, Data) and size:
-            inputs.append(value.op)
-            offsets.append(at)
-        at += size
-    if not inputs:
-        return opaque(rec, node)
-    if len(inputs) == 1 and rec.shape(inputs[0]) == node.out:
-        return next(v for v in node.inputs if isinstance(v, Data) and v.op == inputs[0])
-    op = rec.emit("concat", node.out, inputs, {"axis": axis, "offsets": tuple(offsets)}, "cat")
-    return Data(op, _joined(node, positions, axis, "fixed"), _joined(node, positions, axis, "faint"))
-
-
-def _joined(node: Node, positions: Sequence[int], axis: int, what: str) -> Array | None:
-    """Known entries side by side."""
-    values = [node.inputs[p] for p in positions]
-    parts = [getattr(v, what) if isinstance(v, Data) else None for v in values]
-    if all(part is None for part in parts):
-        return None
-    blank = np.nan if what == "fixed" else False
-    sized = [np.broadcast_to(blank if p is None else p, node.shape(k)) for p, k in zip(parts, positions, strict=True)]
-    return np.concatenate(sized, axis=axis)
+    made = shapes.concat(rec, [node.inputs[p] for p in positions], [node.shape(p) for p in positions], axis, node.out)
+    return opaque(rec, node) if made is None else made
 
 
 @tf_op("Pack")
 def pack(rec: Builder, node: Node) -> Translated:
     """Tensors side by side along a new axis."""
-    axis = int(node.attr("axis", 0)) % len(node.out)
-    found = [(k, v.op) for k, v in enumerate(node.inputs) if isinstance(v, Data)]
-    inputs = [moves.unsqueeze(rec, op, axis, "stack") for _, op in found]
-    if len(node.inputs) == 1:
-        return inputs[0]
-    return rec.emit("concat", node.out, inputs, {"axis": axis, "offsets": tuple(k for k, _ in found)}, "stack")
+    return shapes.stack(rec, node.inputs, int(node.attr("axis", 0)) % len(node.out), node.out)
 
 
 @tf_op("Unpack")
@@ -124,7 +86,7 @@ def unpack(rec: Builder, node: Node) -> list[Value]:
     values: list[Value] = []
     for k, out in enumerate(node.outs):
         piece = moves.squeeze(rec, moves.slice_axis(rec, node.source(), axis, k, 1, 1, "select"), {axis}, "select")
-        values.append(moved(node, piece, lambda x, k=k: x.take(k, axis=axis)) if out is not None else Data(piece))  # type: ignore[misc]
+        values.append(node.moved(piece, lambda x, k=k: x.take(k, axis=axis)) if out is not None else Data(piece))  # type: ignore[misc]
     return values
 
 
@@ -132,15 +94,8 @@ def unpack(rec: Builder, node: Node) -> list[Value]:
 def split(rec: Builder, node: Node) -> list[Value]:
     """Pieces along an axis."""
     at, of = (0, 1) if node.op == "Split" else (2, 0)
-    axis, start = node.axis(at, of), 0
-    values: list[Value] = []
-    sizes = _sizes(node, axis, of)
-    for size in sizes:
-        piece = moves.slice_axis(rec, node.source(of), axis, start, 1, size, "split")
-        cut = (slice(None),) * axis + (slice(start, start + size),)
-        values.append(moved(node, piece, lambda x, cut=cut: x[cut], of))  # type: ignore[misc]
-        start += size
-    return values
+    axis = node.axis(at, of)
+    return shapes.split(rec, node.carried(of), axis, _sizes(node, axis, of))
 
 
 def _sizes(node: Node, axis: int, of: int) -> list[int]:
@@ -158,7 +113,7 @@ def slice_(rec: Builder, node: Node) -> Value:
     for axis, (start, count) in enumerate(zip(starts, node.out, strict=True)):
         op = moves.slice_axis(rec, op, axis, start, 1, count)
     cut = tuple(slice(s, s + m) for s, m in zip(starts, node.out, strict=True))
-    return moved(node, op, lambda x: x[cut])
+    return node.moved(op, lambda x: x[cut])
 
 
 @tf_op("StridedSlice")
@@ -179,7 +134,7 @@ def strided_slice(rec: Builder, node: Node) -> Translated:
             op = moves.slice_axis(rec, op, axis, kept.start, kept.step, len(kept))
     op = moves.squeeze(rec, op, set(dropped), "select")
     assert wanted is None or wanted.shape == rec.shape(op)
-    return moved(node, op, lambda x: x[index])
+    return node.moved(op, lambda x: x[index])
 
 
 Item = slice | int | None
@@ -250,19 +205,13 @@ def mirror_pad(rec: Builder, node: Node) -> Translated:
 @tf_op("ReverseV2")
 def reverse(rec: Builder, node: Node) -> Value:
     """Backwards along axes."""
-    op, axes = node.source(), node.axes(1)
-    for axis in axes:
-        op = moves.flip(rec, op, axis)
-    return moved(node, op, lambda x: np.flip(x, axes))
+    return shapes.flip(rec, node.carried(), node.axes(1))
 
 
 @tf_op("Reverse")
 def reverse_by_mask(rec: Builder, node: Node) -> Value:
     """Backwards along the axes for which a boolean says so."""
-    op, axes = node.source(), tuple(int(a) for a in np.flatnonzero(node.const(1)))
-    for axis in axes:
-        op = moves.flip(rec, op, axis)
-    return moved(node, op, lambda x: np.flip(x, axes))
+    return shapes.flip(rec, node.carried(), [int(a) for a in np.flatnonzero(node.const(1))])
 
 
 @tf_op("Roll")
@@ -272,20 +221,15 @@ def roll(rec: Builder, node: Node) -> Value:
     for shift, axis in zip(node.ints(1), node.axes(2), strict=True):
         shifts[axis] = shifts.get(axis, 0) + shift
     op = rec.emit("roll", node.out, [node.source()], {"shifts": shifts}, "roll")
-    return moved(node, op, lambda x: np.roll(x, list(shifts.values()), list(shifts)))
+    return node.moved(op, lambda x: np.roll(x, list(shifts.values()), list(shifts)))
 
 
 @tf_op("ReverseSequence")
 def reverse_sequence(rec: Builder, node: Node) -> Translated:
     """The first positions of each sequence turned around, by constant lengths."""
-    lengths, shape = node.const(1), node.shape(0)
-    batch, time = int(node.attr("batch_dim", 0)), int(node.attr("seq_dim"))
-    at = np.arange(math.prod(shape)).reshape(shape)
-    out = at.copy()
-    for k, n in enumerate(lengths.reshape(-1).astype(int)):
-        rows = np.moveaxis(at, (batch, time), (0, 1))[k]
-        np.moveaxis(out, (batch, time), (0, 1))[k][:n] = rows[:n][::-1]
-    return moves.gather(rec, node.source(), out.reshape(-1, 1), shape, "reverse")
+    lengths, batch, time = node.const(1), int(node.attr("batch_dim", 0)), int(node.attr("seq_dim"))
+    turned = indexing.traced(rec, node.source(), node.out, lambda x: shapes.reverse_sequences(x, lengths, batch, time), "reverse")
+    return opaque(rec, node) if turned is None else turned
 
 
 # ---- space, channels and batch ---------------------------------------------------------------------------------------------
@@ -294,27 +238,13 @@ def reverse_sequence(rec: Builder, node: Node) -> Translated:
 @tf_op("DepthToSpace")
 def depth_to_space(rec: Builder, node: Node) -> Translated:
     """The block's position varies slowest in the channels."""
-    order, r = order_of(node, 4), int(node.attr("block_size"))
-    if order == (0, 1, 2, 3):
-        n, c, h, w = node.shape(0)
-        op = moves.transpose(rec, moves.reshape(rec, node.source(), (n, r, r, c // r**2, h, w)), [0, 3, 4, 1, 5, 2])
-    else:
-        n, h, w, c = node.shape(0)
-        op = moves.transpose(rec, moves.reshape(rec, node.source(), (n, h, w, r, r, c // r**2)), [0, 1, 3, 2, 4, 5])
-    return moves.reshape(rec, op, node.out, "pixel_shuffle")
+    return shapes.depth_to_space(rec, node.source(), int(node.attr("block_size")), node.out, last=order_of(node, 4)[1] == 3)
 
 
 @tf_op("SpaceToDepth")
 def space_to_depth(rec: Builder, node: Node) -> Translated:
     """The other way around."""
-    order, r = order_of(node, 4), int(node.attr("block_size"))
-    if order == (0, 1, 2, 3):
-        n, c, h, w = node.shape(0)
-        op = moves.transpose(rec, moves.reshape(rec, node.source(), (n, c, h // r, r, w // r, r)), [0, 3, 5, 1, 2, 4])
-    else:
-        n, h, w, c = node.shape(0)
-        op = moves.transpose(rec, moves.reshape(rec, node.source(), (n, h // r, r, w // r, r, c)), [0, 1, 3, 2, 4, 5])
-    return moves.reshape(rec, op, node.out, "pixel_unshuffle")
+    return shapes.space_to_depth(rec, node.source(), int(node.attr("block_size")), node.out, last=order_of(node, 4)[1] == 3)
 
 
 @tf_op("SpaceToBatchND SpaceToBatch")
