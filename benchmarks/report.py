@@ -99,7 +99,7 @@ REDRAW = f"""async () => {{
     }}
     return times;
 }}"""
-"""Every panel anew, as after a change of light and dark: ms of each."""
+"""All that a change of light and dark draws anew: ms of each."""
 
 
 def clicks(page: Any, count: int = 50) -> dict[str, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 ARGUMENTS = [
@@ -18,6 +20,9 @@ ARGUMENTS = [
 
 HARMLESS = ("file:", "data:", "blob:", "about:")
 """What a report may read: itself."""
+
+PATIENCE = 60.0
+"""Seconds that a test waits for what must happen: a busy machine may be slow, and nobody waits where all is well."""
 
 FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
@@ -41,6 +46,14 @@ class Opened:
     def settle(self) -> None:
         """Wait until what was asked is drawn: the page draws once a frame."""
         self.run(FRAMES)
+
+    def until(self, check: Callable[[], bool], said: Callable[[], object] = lambda: "") -> None:
+        """Wait for what comes when the browser gets round to it; `said` tells what is there instead."""
+        last = time.monotonic() + PATIENCE
+        while not check():
+            assert time.monotonic() < last, said()
+            self.page.wait_for_timeout(20)
+            self.settle()
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -100,9 +113,9 @@ class Opened:
         return hashlib.sha256(self.at(selector).first.evaluate("(canvas) => canvas.toDataURL()").encode()).hexdigest()
 
     def link(self) -> str:
-        """The link to what is looked at, which is written when the reader pauses."""
-        self.page.wait_for_timeout(250)
-        return self.run("() => location.hash")
+        """The link to what is looked at, which is written when the reader pauses: timers of one page ring in their order, however late."""
+        self.settle()
+        return self.run("() => new Promise((done) => setTimeout(() => done(location.hash), 250))")
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
@@ -128,14 +141,14 @@ def opened(context: Any, url: str) -> Opened:
 
 def ready(report: Opened) -> None:
     """Wait for the page to say so."""
-    report.frame.wait_for_selector("html[data-ready]", state="attached", timeout=20_000)
+    report.frame.wait_for_selector("html[data-ready]", state="attached", timeout=1000 * PATIENCE)
     report.settle()
 
 
 def listening(context: Any) -> tuple[Any, list[str]]:
     """A new page, and the list that its faults will be in."""
     page, faults = context.new_page(), []
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(1000 * PATIENCE)
 
     def request(asked: Any) -> None:
         if not asked.url.startswith(HARMLESS):

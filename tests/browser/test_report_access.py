@@ -134,6 +134,9 @@ def test_colours_follow_the_system(show: Show) -> None:
     page = show(report("wavenet").file)
     light = (page.picture("#stage canvas.map"), page.picture(), page.run("() => getComputedStyle(document.body).backgroundColor"))
     page.page.emulate_media(color_scheme="dark")
-    page.settle()
-    dark = (page.picture("#stage canvas.map"), page.picture(), page.run("() => getComputedStyle(document.body).backgroundColor"))
-    assert all(one != other for one, other in zip(light, dark, strict=True))
+
+    def dark() -> bool:
+        now = (page.picture("#stage canvas.map"), page.picture(), page.run("() => getComputedStyle(document.body).backgroundColor"))
+        return all(one != other for one, other in zip(light, now, strict=True))
+
+    page.until(dark)

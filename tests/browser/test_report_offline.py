@@ -44,7 +44,7 @@ def test_a_request_is_noticed(browser: Any) -> None:
     context = browser.new_context(offline=True)
     page, faults = listening(context)
     page.goto("data:text/html,<img src='https://example.org/a.png'><script>throw new Error('thrown')</script>")
-    page.wait_for_timeout(200)
+    Opened(page, page.main_frame, faults).until(lambda: len(faults) > 1 and any("thrown" in fault for fault in faults))
     context.close()
     assert any("example.org" in fault for fault in faults) and any("thrown" in fault for fault in faults)
 
@@ -57,9 +57,9 @@ def test_in_a_sandboxed_frame(browser: Any, tmp_path: Path, name: str) -> None:
     framed.at("#rail .tree").focus()
     framed.press("ArrowUp")
     assert framed.layer() != before
-    units = framed.at("#stage canvas.map").bounding_box()
+    units, unit = framed.at("#stage canvas.map").bounding_box(), framed.unit()
     framed.page.mouse.click(units["x"] + 3, units["y"] + 3)
-    framed.settle()
+    framed.until(lambda: framed.unit() != unit, framed.unit)
     assert framed.numbers()["pixels read"] != "0"
     framed.page.context.close()
     assert not framed.faults

@@ -85,19 +85,34 @@ def trait(report: Opened, index: int = 0) -> Any:
 
 def until(report: Opened, check: Callable[[], bool]) -> None:
     """Wait until messages have come through and been drawn."""
-    for _ in range(100):
+    report.until(check, lambda: f"{trait(report)} in the widget, {report.layer()} {report.unit()} in the page")
+
+
+LISTEN = """() => {
+    window.last = new Promise((done) => {
+        const hear = ({data}) => { if (data === "last") { removeEventListener("message", hear); done(); } };
+        addEventListener("message", hear);
+    });
+}"""
+
+
+def come_through(report: Opened) -> None:
+    """Wait until all that page and report said to each other is heard, answered and drawn: messages come in the order they are sent."""
+    frame = report.frame.frame_element()
+    for _ in range(2):
+        report.run(LISTEN)
+        frame.evaluate("(frame) => frame.contentWindow.postMessage('last', '*')")
+        report.run("() => window.last")
         report.settle()
-        if check():
-            return
-        report.page.wait_for_timeout(50)
-    pytest.fail(f"{trait(report)} in the widget, {report.layer()} {report.unit()} in the page")
+        report.page.evaluate(LISTEN)
+        report.run("() => parent.postMessage('last', '*')")
+        report.page.evaluate("() => window.last")
 
 
 def select(report: Opened, selection: dict[str, Any], index: int = 0) -> None:
     """Set the trait, as the kernel does."""
     report.page.evaluate("([k, s]) => models[k].model.set('selection', s)", [index, selection])
-    report.page.wait_for_timeout(50)
-    report.settle()
+    come_through(report)
 
 
 def test_selection_goes_both_ways(host: Put) -> None:
@@ -118,11 +133,11 @@ def test_selection_goes_both_ways(host: Put) -> None:
 def test_the_page_is_not_told_what_it_said(host: Put) -> None:
     """Else a reader who drags fast would be thrown back to where the last message came from."""
     (report,) = host(widget_of())
-    report.run("() => { window.told = []; addEventListener('message', (event) => told.push(event.data)); }")
+    report.run("() => { window.told = []; addEventListener('message', ({data}) => data === 'last' || told.push(data)); }")
     report.choose("conv1")
     report.drag_to((5, 7), (24, 24))
     until(report, lambda: trait(report) == {"layer": "conv1", "unit": [5, 7]})
-    report.page.wait_for_timeout(100)
+    come_through(report)
     assert report.run("() => told") == []
     select(report, {"layer": "conv2", "unit": [1, 1]})
     until(report, lambda: report.layer() == "conv2")
@@ -158,13 +173,67 @@ def test_only_the_parent_is_followed(host: Put) -> None:
     """A message from the frame itself, or from a frame beside it, selects nothing."""
     first, second = host(widget_of(), widget_of())
     say = "(target) => target.postMessage({isopter: 'select', selection: {layer: 'conv1', unit: [0, 0]}}, '*')"
+    first.run(LISTEN)
+    second.run(LISTEN)
     first.run(f"() => ({say})(window)")
     first.run(f"() => ({say})(parent.frames[1])")
+    first.run("() => [window, parent.frames[1]].forEach((target) => target.postMessage('last', '*'))")
+    first.run("() => window.last")
+    second.run("() => window.last")
     first.run("() => parent.postMessage({isopter: 'other', selection: {layer: 'conv1', unit: [0, 0]}}, '*')")
     first.run("() => parent.postMessage(null, '*')")
-    first.page.wait_for_timeout(100)
+    come_through(first)
+    come_through(second)
     assert first.layer() == second.layer() == "conv3"
     assert trait(first, 0) == trait(first, 1) == {"layer": "conv3", "unit": [3, 3]}
+
+
+def test_what_python_selects_while_the_reader_does_holds_for_both(host: Put) -> None:
+    """Two messages that cross: trait and page must not end up with each other's selection."""
+    (report,) = host(widget_of())
+    come_through(report)
+    report.page.evaluate("""() => {
+        const {model, el} = models[0], set = model.set.bind(model);
+        addEventListener("message", ({source, data}) => { // before the widget hears what the reader did
+            if (source !== el.querySelector("iframe").contentWindow || data.isopter !== "selection" || window.crossed) return;
+            window.crossed = true;
+            set("selection", {layer: "conv2", unit: [2, 11]});
+        }, true);
+    }""")
+    report.choose("conv1")
+    until(report, lambda: report.page.evaluate("() => window.crossed"))
+    come_through(report)
+    assert trait(report) == {"layer": report.layer(), "unit": list(report.unit())} == {"layer": "conv2", "unit": [2, 11]}
+    report.choose("conv1")
+    until(report, lambda: trait(report)["layer"] == "conv1")
+
+
+def test_readers_of_two_views_at_the_same_moment(host: Put) -> None:
+    """One of them wins, in both views and in the trait."""
+    (report,) = host(widget_of())
+    report.page.evaluate("() => { const {model, widget} = models[0]; widget.render({model, el: document.body}); }")
+    one, other = reports(report.page, report.faults)
+    come_through(one)
+    come_through(other)
+    one.page.evaluate("""() => {
+        const kept = [], frames = [...document.querySelectorAll("iframe")].map((frame) => frame.contentWindow);
+        window.addEventListener("message", (event) => { // held back until both have spoken
+            const {data, source} = event;
+            if (data?.isopter !== "selection" || !event.isTrusted || window.both) return;
+            event.stopImmediatePropagation();
+            kept.push({data, source});
+            if (new Set(kept.map((k) => k.source)).size < 2) return;
+            window.both = true;
+            kept.forEach((k) => window.dispatchEvent(new MessageEvent("message", k)));
+        }, true);
+    }""")
+    one.choose("conv1")
+    other.choose("conv2")
+    until(one, lambda: one.page.evaluate("() => window.both"))
+    for _ in range(2):
+        come_through(one)
+        come_through(other)
+    assert one.layer() == other.layer() == trait(one)["layer"]
 
 
 def test_two_widgets_are_two(host: Put) -> None:
@@ -185,7 +254,9 @@ def test_two_views_of_one_widget_agree(host: Put) -> None:
     one.choose("conv2")
     until(other, lambda: one.layer() == other.layer() == "conv2")
     saved = one.page.evaluate("() => models[0].model.saved.length")
-    one.page.wait_for_timeout(300)
+    for _ in range(3):
+        come_through(one)
+        come_through(other)
     assert one.page.evaluate("() => models[0].model.saved.length") == saved, "two views must not tell each other for ever"
 
 
@@ -250,12 +321,15 @@ def test_a_file_on_its_own_says_nothing(browser: Any, tmp_path: Any) -> None:
     file = ip.analyze(NET, (1, 1, 24, 24)).save_html(tmp_path / "report.html")
     context = browser.new_context(offline=True)
     page, faults = listening(context)
-    page.add_init_script("window.heard = []; addEventListener('message', (event) => heard.push(event.data));")
+    page.add_init_script("window.heard = []; addEventListener('message', ({data}) => data === 'last' || heard.push(data));")
     page.goto(file.as_uri())
     report = Opened(page, page.main_frame, faults)
     ready(report)
     page.evaluate(f"() => postMessage({json.dumps({'isopter': 'select', 'selection': {'layer': 'conv1', 'unit': [0, 0]}})}, '*')")
-    page.wait_for_timeout(50)
+    page.evaluate(LISTEN)
+    page.evaluate("() => postMessage('last', '*')")
+    page.evaluate("() => window.last")
+    report.settle()
     assert report.layer() == "conv3" and len(page.evaluate("() => heard")) == 1
     context.close()
     assert not faults, faults

@@ -4,7 +4,7 @@ import { el, put } from "./dom.js";
 import { frame } from "./panel.js";
 
 export function compare(node, state) {
-  const { title, body } = frame(node, "Compare", { csv: () => [["", ...columns().map((m) => m.title)], ...rows()] });
+  const { title, body } = frame(node, state, "Compare", { csv: () => [["", ...columns().map((m) => m.title)], ...rows()] });
   const columns = () => [state.model, state.other].filter(Boolean);
   const rows = () => state.model.table.map(([name, own], k) => [name, own, ...(state.other ? [state.other.table[k]?.[1] ?? ""] : [])]);
   state.watch((changed) => {

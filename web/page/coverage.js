@@ -6,20 +6,28 @@ import { frame } from "./panel.js";
 import { count, number, percent, value } from "./text.js";
 
 const PER_OCTAVE = 3;
+const ASK = ", chosen or dropped here, are read in this page and sent nowhere.";
 
 export function coverage(node, state) {
   let shown = null;
   let objects = state.report.objects;
-  const { remark, body } = frame(node, "Objects", { svg: () => shown?.root, csv: () => [["larger side of the box, pixels (rounded up)", "objects"], ...(objects?.sides ?? [])] });
+  let latest = null;
+  const { remark, body } = frame(node, state, "Objects", { svg: () => shown?.root, csv: () => [["larger side of the box, pixels (rounded up)", "objects"], ...(objects?.sides ?? [])] });
   const file = el("input", { type: "file", accept: "application/json,.json", class: "hidden", tabindex: -1, "aria-hidden": "true", onchange: () => file.files[0] && take(file.files[0]) });
-  const ask = el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "COCO annotations"), el("span", { role: "status" }, ", chosen or dropped here, are read in this page and sent nowhere."), file);
+  const said = el("span", { role: "status" }, ASK);
+  const ask = el("p", { class: "drop" }, el("button", { type: "button", class: "quiet", onclick: () => file.click() }, "COCO annotations"), said, file);
 
+  /** Of several files the one given last counts, whichever is read first. */
   async function take(given) {
+    latest = given;
     try {
-      objects = parse(JSON.parse(await given.text()), state.net.image);
+      const text = await given.text();
+      if (given !== latest) return;
+      objects = parse(JSON.parse(text), state.net.image);
+      said.textContent = ASK;
       draw();
     } catch (error) {
-      ask.querySelector("span").textContent = ` That file holds no COCO annotations (${error.message}).`;
+      if (given === latest) said.textContent = ` That file holds no COCO annotations (${error.message}).`;
     }
   }
 

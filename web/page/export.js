@@ -28,6 +28,5 @@ function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name.replace(/[^\w.\-]+/g, "_").slice(0, 120);
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  link.click(); // the address is kept as long as the page is: nothing tells when a slow browser has read it
 }

@@ -4,7 +4,7 @@ import { el, put } from "./dom.js";
 import { frame } from "./panel.js";
 
 export function findings(node, state) {
-  const { remark, body } = frame(node, "Findings", { csv: () => [["rule", "severity", "layer", "message"], ...state.model.findings.map((f) => [f.rule, f.severity, f.layer ?? "", f.message])] });
+  const { remark, body } = frame(node, state, "Findings", { csv: () => [["rule", "severity", "layer", "message"], ...state.model.findings.map((f) => [f.rule, f.severity, f.layer ?? "", f.message])] });
   remark.textContent = "the same as analysis.findings()";
   state.watch((changed) => {
     if (!changed.has("a")) return;

@@ -6,19 +6,25 @@
  * @property {number} [model] index of the model, where it is not the first
  */
 
-/** Post `{isopter: "ready", selection}` to the page around this one, then `{isopter: "selection", selection}` at every change. */
+/**
+ * Post `{isopter: "ready", selection}` to the page around this one, then `{isopter: "selection", selection, turn}` at every change, where
+ * `turn` is that of the last `{isopter: "select", selection, turn}` heard: from it the other side knows what crossed its own message.
+ */
 export function framed(state) {
   if (window.parent === window) return;
   const now = () => selected(state.op.name, state.view.unit, state.view.a);
   let known = "";
+  let turn = 0;
   const post = (isopter) => {
     const selection = now();
     known = JSON.stringify(selection);
-    window.parent.postMessage({ isopter, selection: exists(state.report, selection) ? selection : null }, "*"); // who frames a file has its text already
+    window.parent.postMessage({ isopter, selection: exists(state.report, selection) ? selection : null, turn }, "*"); // who frames a file has its text already
   };
   state.watch(() => JSON.stringify(now()) !== known && post("selection"));
   addEventListener("message", ({ source, data }) => {
-    if (source !== window.parent || data?.isopter !== "select" || !exists(state.report, data.selection)) return;
+    if (source !== window.parent || data?.isopter !== "select") return;
+    turn = data.turn ?? 0;
+    if (!exists(state.report, data.selection)) return;
     const { model: a = 0, layer, unit } = data.selection;
     known = JSON.stringify(selected(layer, unit, a));
     state.set({ a, op: place(state.report.models[a].net, layer), unit: [...unit] });

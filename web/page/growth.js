@@ -7,7 +7,7 @@ import { largest, number, pixels } from "./text.js";
 
 export function growth(node, state) {
   let shown = null;
-  const { remark, body } = frame(node, "Growth", { svg: () => shown.root, csv: () => csv(state) });
+  const { remark, body } = frame(node, state, "Growth", { svg: () => shown.root, csv: () => csv(state) });
   remark.textContent = "click a point";
   state.watch((changed) => {
     if (!["a", "b", "op", "ghost"].some((name) => changed.has(name))) return;

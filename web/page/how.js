@@ -4,7 +4,7 @@ import { el, put } from "./dom.js";
 import { frame } from "./panel.js";
 
 export function how(node, state) {
-  const { body } = frame(node, "How measured");
+  const { body } = frame(node, state, "How measured");
   state.watch((changed) => {
     if (!changed.has("a")) return;
     put(body, el("dl", {}, state.model.how.map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])));

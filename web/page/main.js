@@ -21,13 +21,12 @@ const PANELS = { header, rail, stage, numbers, findings, compare, growth, paths,
 async function start() {
   const report = await read(document.getElementById("data"));
   const state = new State(report);
-  for (const [id, panel] of Object.entries(PANELS)) panel(document.getElementById(id), state);
-  const everything = new Set(["a", "b", "op", "unit", "pixel", "show", "floor", "ghost", "theme"]);
+  state.follow(location.hash);
+  const opening = Object.entries(PANELS).map(([id, panel]) => panel(document.getElementById(id), state));
   const redraw = () => {
     forgetColors();
-    state.listeners.forEach((listener) => listener(everything));
+    state.refresh();
   };
-  state.follow(location.hash);
   // Of the event, not of the page: the link that is written after a pause may have taken its place already.
   addEventListener("hashchange", ({ newURL }) => state.follow(new URL(newURL).hash));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
@@ -38,9 +37,11 @@ async function start() {
     width = stage.clientWidth;
     redraw();
   }).observe(stage);
-  addEventListener("beforeprint", redraw);
-  redraw();
+  addEventListener("beforeprint", () => (redraw(), state.settle()));
+  state.begin();
   framed(state);
+  await Promise.all(opening); // the picture is decoded when the browser has time for it
+  state.settle();
   document.documentElement.dataset.ready = "true";
 }
 

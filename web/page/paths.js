@@ -10,7 +10,7 @@ const MOST_BARS = 90;
 export function paths(node, state) {
   let shown = null;
   let found = null;
-  const { remark, body } = frame(node, "Paths by field size", { svg: () => shown?.root, csv: () => [["size", "paths"], ...(found?.sizes.map((s, k) => [s, String(found.counts[k])]) ?? [])] });
+  const { remark, body } = frame(node, state, "Paths by field size", { svg: () => shown?.root, csv: () => [["size", "paths"], ...(found?.sizes.map((s, k) => [s, String(found.counts[k])]) ?? [])] });
   state.watch((changed) => {
     if (!["a", "op"].some((name) => changed.has(name))) return;
     found = null;

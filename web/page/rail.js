@@ -10,7 +10,7 @@ const LANE = 9;
 const MANY = 70; // so many rows start folded
 
 export function rail(node, state) {
-  const { body } = frame(node, "Layers", { csv: () => csv(state.model) });
+  const { body } = frame(node, state, "Layers", { csv: () => csv(state.model) });
   const search = el("input", { type: "search", placeholder: "Search layers", "aria-label": "Search layers", oninput: () => build() });
   const list = el("div", { class: "tree", role: "tree", tabindex: 0, "aria-label": "Layers" });
   put(body, search, el("p", { class: "legend" }, el("i", { class: "key size" }), "size, log scale", el("i", { class: "key tick-key" }), "effective 95 %", el("i", { class: "key edge-key" }), "input"), list);

@@ -18,6 +18,7 @@ export class State {
   constructor(report) {
     this.report = report;
     this.listeners = [];
+    this.waiting = null;
     this.ghost = null;
     this.view = {
       a: 0,
@@ -47,7 +48,7 @@ export class State {
     return this.report.models[this.view.a].net.ops[this.view.op];
   }
 
-  /** Call `listener(changed)` with the names of what changed, at most once a frame. */
+  /** Call `listener(changed)` with the names of what changed, at most once a frame; "look" where only width, colours or the picture did. */
   watch(listener) {
     this.listeners.push(listener);
   }
@@ -55,15 +56,17 @@ export class State {
   /** Change what is looked at. @param {Partial<View>} change */
   set(change) {
     const before = this.op;
-    if (change.a !== undefined && change.a !== this.view.a) {
+    const other = change.a !== undefined && change.a !== this.view.a;
+    if (other) {
       change = { op: this.#alike(change.a), pixel: null, ...change };
-      if (change.a === this.view.b) change.b = this.view.a;
+      if (change.b === undefined && change.a === this.view.b) change.b = this.view.a;
     }
     Object.assign(this.view, change);
     const op = this.op;
     if (change.unit) this.view.unit = op.unitSizes.map((n, k) => clamp(change.unit[k] ?? n >> 1, n));
     else if (op !== before) this.view.unit = moved(this.view.unit, before, op);
     this.#tell(Object.keys(change));
+    if (other) this.flush(); // until the next frame the panels would offer layers of a model that is gone
   }
 
   /** Turn one of the layers of the drawing on or off. */
@@ -77,16 +80,31 @@ export class State {
     this.#tell(["ghost"]);
   }
 
+  /** What is looked at is to be drawn anew, though it is the same. */
+  refresh() {
+    this.#tell(["look"]);
+  }
+
+  /** Everything is to be drawn, now: for the first time. */
+  begin() {
+    this.#tell(["look", "ghost", ...Object.keys(this.view)]);
+    this.flush();
+  }
+
+  /** Draw now what waits for the next frame, which may be late: what the reader does next is about that. */
+  settle() {
+    if (this.waiting) this.flush();
+  }
+
   #tell(names) {
     this.changed = new Set([...(this.changed ?? []), ...names]);
-    if (this.waiting) return;
-    this.waiting = true;
-    requestAnimationFrame(() => this.flush());
+    this.waiting ??= requestAnimationFrame(() => this.flush());
   }
 
   /** Tell everybody now. */
   flush() {
-    this.waiting = false;
+    if (this.waiting) cancelAnimationFrame(this.waiting);
+    this.waiting = null;
     const changed = this.changed ?? new Set();
     this.changed = new Set();
     for (const listener of this.listeners) listener(changed);

@@ -7,7 +7,7 @@ import { count, metric, percent, sizes } from "./text.js";
 const RANGES = { kernel: [1, 15], dilation: [1, 16], stride: [1, 4] };
 
 export function whatIf(node, state) {
-  const { remark, body } = frame(node, "What if…");
+  const { remark, body } = frame(node, state, "What if…");
   const answer = el("div", { class: "answer", "aria-live": "polite" });
   const code = el("textarea", { class: "code", readonly: true, rows: 2, "aria-label": "The change as Python code", hidden: true });
   let edits = {};
@@ -15,6 +15,7 @@ export function whatIf(node, state) {
 
   function sliders() {
     const { op, net } = state;
+    const at = state.view.op; // whose sliders these are, also while the frame that draws another layer's is late
     const own = op.window;
     remark.textContent = op.name;
     const kinds = own ? (op.kind === "pool" ? ["kernel", "stride"] : ["kernel", "dilation", "stride"]) : [];
@@ -22,9 +23,9 @@ export function whatIf(node, state) {
       body,
       !own && el("p", { class: "empty" }, "Pick a convolution or a pooling for its kernel, dilation and stride."),
       kinds.map((kind) => {
-        const now = edits[layer()]?.[kind] ?? own[kind][0];
+        const now = edits[layer(at)]?.[kind] ?? own[kind][0];
         const [low, high] = RANGES[kind];
-        return slider(kind, now, low, Math.max(high, own[kind][0]), (n) => change(kind, n));
+        return slider(kind, now, low, Math.max(high, own[kind][0]), (n) => change(at, kind, n));
       }),
       slider("input size", input ?? net.image[0], Math.max(1, Math.round(net.image[0] / 4)), net.image[0] * 4, (n) => ((input = n === net.image[0] ? null : n), answerNow()), step(net.image[0])),
       answer,
@@ -39,17 +40,17 @@ export function whatIf(node, state) {
     return el("label", { class: "slider" }, el("span", {}, label), range, shown);
   }
 
-  function change(kind, n) {
-    const { op } = state;
-    const own = { ...edits[layer()], [kind]: n };
-    if (n === op.window[kind][0] && new Set(op.window[kind]).size === 1) delete own[kind];
-    edits = { ...edits, [layer()]: own };
-    if (!Object.keys(own).length) delete edits[layer()];
+  function change(at, kind, n) {
+    const { window } = state.net.ops[at];
+    const own = { ...edits[layer(at)], [kind]: n };
+    if (n === window[kind][0] && new Set(window[kind]).size === 1) delete own[kind];
+    edits = { ...edits, [layer(at)]: own };
+    if (!Object.keys(own).length) delete edits[layer(at)];
     answerNow();
   }
 
-  /** The first call of the layer shown: edits are kept by it, as they change all calls. */
-  const layer = () => state.net.calls(state.view.op)[0];
+  /** The first call of a layer: edits are kept by it, as they change all calls. */
+  const layer = (op) => state.net.calls(op)[0];
 
   /** The input size of the slider, per axis. */
   const imageThen = () => state.net.image.map((n) => Math.max(1, Math.round((n * input) / state.net.image[0])));

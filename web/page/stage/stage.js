@@ -13,6 +13,7 @@ const PLANES = { 2: [[0, 1]], 3: [[1, 2], [0, 2], [0, 1]] };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const NAMES = { 3: ["height × width", "depth × width", "depth × height"] };
 
+/** @returns {Promise<void>} when the report's picture is there */
 export function stage(node, state) {
   const map = el("canvas", { class: "map", tabindex: 0, role: "application", "aria-roledescription": "feature map" });
   const inputs = el("div", { class: "inputs" });
@@ -21,7 +22,7 @@ export function stage(node, state) {
   const legend = el("p", { class: "legend" });
   const note = el("p", { class: "note" });
   const said = el("p", { class: "hidden", "aria-live": "polite" });
-  const { title, remark, body } = frame(node, "", { canvas: () => inputs.querySelector("canvas"), name: () => `${state.op.name}-${state.view.unit.join("-")}`, csv: () => csv(state, current) });
+  const { title, remark, body } = frame(node, state, "", { canvas: () => inputs.querySelector("canvas"), name: () => `${state.op.name}-${state.view.unit.join("-")}`, csv: () => csv(state, current) });
   put(body, el("div", { class: "views" }, el("div", { class: "left" }, map, sliders, el("p", { class: "legend" }, el("i", { class: "key exposed" }), "share of padding 0 → 100 %"), options, note), inputs), legend, said);
   const picture = pictureOf(inputs, state);
   const mini = el("canvas", { class: "mini", role: "img", "aria-label": "Where the view lies in the whole image" });
@@ -75,6 +76,7 @@ export function stage(node, state) {
     const { pixel } = state.view;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
+      state.settle();
       return state.set({ pixel: pixel ? null : current.at });
     }
     const by = ARROWS[event.key];
@@ -188,7 +190,7 @@ export function stage(node, state) {
   }
 
   state.watch(draw);
-  picture.changed(() => draw(new Set(["show"])));
+  return picture.loaded;
 }
 
 function spoken({ set, region }) {

@@ -6,12 +6,14 @@ function render({ model, el }) {
   frame.title = "Receptive fields";
   frame.style.cssText = "display:block;width:100%;border:1px solid #8888";
   let told = ""; // what frame and model last agreed on: neither is told again what it said itself
+  let turn = 0; // how often the frame was told: what it says without having heard the last of it is out of date
 
   const tell = () => {
     const selection = model.get("selection");
     if (!selection?.layer || JSON.stringify(selection) === told) return;
     told = JSON.stringify(selection);
-    frame.contentWindow?.postMessage({ isopter: "select", selection }, "*"); // the frame's origin is opaque: it has no name to address
+    turn += 1;
+    frame.contentWindow?.postMessage({ isopter: "select", selection, turn }, "*"); // the frame's origin is opaque: it has no name to address
   };
 
   const hear = ({ source, data }) => {
@@ -19,7 +21,8 @@ function render({ model, el }) {
     if (data?.isopter === "ready") {
       told = "";
       if (model.get("selection")?.layer) return tell();
-    } else if (data?.isopter !== "selection") return;
+      turn = 0;
+    } else if (data?.isopter !== "selection" || data.turn !== turn) return;
     if (!data.selection) return; // a layer without units
     told = JSON.stringify(data.selection);
     model.set("selection", data.selection);
