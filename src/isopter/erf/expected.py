@@ -194,6 +194,6 @@ def _on_space(block: Block, axes: tuple[int, ...], shape: tuple[int, ...]) -> tu
 
 def measured_facts(field: Field, model: Any, data: Any, seed: int) -> Mapping[str, Mapping[str, Any]]:
     """What one forward pass of the live model says in place of the assumptions."""
-    from isopter.erf.torch.facts import facts
+    from isopter.erf.live import measures
 
-    return facts(field.walks.graph, model, data, seed)
+    return measures(model, "expected(model=...)").one_pass(field.walks.plan, model, data, seed)

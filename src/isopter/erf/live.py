@@ -8,6 +8,8 @@ the rest is here and knows no framework: which unit, on how little of the image 
 - of what `Ask` names: the unit's channels, made one number by `asks.signs` and the like, before an activation if the target is "random";
 - for an input of any size that the model takes, since canvases are smaller than the image, and sometimes larger;
 - with the same numbers for the same sample, in whatever batch, or `NotSeparable`.
+
+Its function `one_pass` is what ``Field.expected(model=...)`` asks for: by a `Pass`, one forward pass whose values are at hand, or its own way.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from isopter.erf.layers import Layer
 from isopter.erf.processes import Processes
 from isopter.errors import UsageError
 from isopter.fields.field import Field
+from isopter.fields.plan import Plan
+from isopter.graph import Graph
 
 Theory = Callable[[Layer, tuple[int, ...]], Field]
 """The field of a layer for an input of this shape. Raises CaptureError where the model takes none of it."""
@@ -76,8 +80,37 @@ class Live(Protocol):
         ...
 
 
+class Pass(Protocol):
+    """One forward pass of a live model, whose values can be asked for by the op of the graph that made them (its index).
+
+    What it cannot give is None: an op within a step of the framework has no value of its own.
+    """
+
+    graph: Graph
+    """The graph of the model on the inputs of this pass."""
+
+    def value(self, op: int) -> npt.NDArray[Any] | None:
+        """What an op made, in the axes' order of the graph."""
+        ...
+
+    def again(self, op: int, source: int, given: npt.NDArray[np.float64]) -> npt.NDArray[Any] | None:
+        """What an op makes if the value of `source`, one of its inputs or of what those are made of, is `given`; in double precision."""
+        ...
+
+    def weights(self, op: int) -> list[npt.NDArray[Any]]:
+        """The tensors that do not depend on the inputs by which a product multiplies its input."""
+        ...
+
+
 class Measures(Protocol):
     """What the package of a framework offers."""
+
+    def one_pass(self, plan: Plan, model: Any, data: Any, seed: int) -> dict[str, dict[str, Any]]:
+        """What one forward pass says in place of what theory assumes (`isopter.erf.facts`), by op. `data`: as for `analyze`; None: noise.
+
+        Raises UsageError where the model is not the one that was analysed, CaptureError where it fails.
+        """
+        ...
 
     def live_model(
         self, model: Any, analysis: Analysis, *, target: Target, statistic: str, seed: int, training: bool, dtype: Any, device: Any
@@ -92,10 +125,10 @@ def can_be_measured(model: object) -> bool:
     return name in FRAMEWORKS and (name != "torch" or is_torch(model))
 
 
-def measures(model: Any) -> Measures:
-    """The package that measures this model. Raises UsageError for what cannot be run."""
+def measures(model: Any, what: str = "effective") -> Measures:
+    """The package that measures this model. Raises UsageError for what cannot be run; `what`: who asks."""
     if not can_be_measured(model):
-        raise UsageError(f"effective runs the model itself, and a {type(model).__name__} cannot be run. Expected {RUNS}.")
+        raise UsageError(f"{what} runs the model itself, and a {type(model).__name__} cannot be run. Expected {RUNS}.")
     return cast(Measures, importlib.import_module(f"isopter.erf.{framework(model)}"))
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from isopter.analysis import Analysis
     from isopter.erf.asks import Target
     from isopter.erf.live import Live
+    from isopter.fields.plan import Plan
 
 
 def live_model(
@@ -17,3 +18,10 @@ def live_model(
     from isopter.erf.keras.live import live_keras
 
     return live_keras(model, analysis, target=target, seed=seed, training=training, dtype=dtype, device=device)
+
+
+def one_pass(plan: Plan, model: Any, data: Any, seed: int) -> dict[str, dict[str, Any]]:
+    """What one forward pass says in place of what theory assumes."""
+    from isopter.erf.keras.facts import facts
+
+    return facts(plan, model, data, seed)

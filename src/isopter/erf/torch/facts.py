@@ -9,22 +9,17 @@ from torch import nn
 
 from isopter.capture.torch.gauge import gauge
 from isopter.capture.torch.inputs import example_inputs
+from isopter.erf.passes import noise
 from isopter.errors import CaptureError, UsageError
-from isopter.graph import Graph
+from isopter.fields.plan import Plan
 
 
-def facts(graph: Graph, model: Any, data: Any, seed: int) -> dict[str, dict[str, Any]]:
+def facts(plan: Plan, model: nn.Module, data: Any, seed: int) -> dict[str, dict[str, Any]]:
     """Measured params by op name, from `data` (a tensor, a tuple of arguments or a dict by name), or from normal noise of the size that
-    `graph` was made for. Raises UsageError if the model is another than the one analysed."""
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"model={type(model).__name__}: expected the torch.nn.Module that was analysed.")
+    was analysed. Raises UsageError if the model is another than the one analysed."""
     if data is None:
-        generator = torch.Generator().manual_seed(seed)
-        home = next(model.parameters(), torch.empty(0))
-        data = {
-            name: torch.randn(graph.ops[op].shape, generator=generator).to(home.device, home.dtype)
-            for name, op in graph.input_names.items()
-        }
+        home = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+        data = {name: torch.from_numpy(x).to(home.device, home.dtype) for name, x in noise(plan, seed).items()}
         hint = " It ran on normal noise: if that is no input for it (indices, several inputs), give data=... ."
     else:
         hint = ""
@@ -32,7 +27,7 @@ def facts(graph: Graph, model: Any, data: Any, seed: int) -> dict[str, dict[str,
         found = gauge(model, example_inputs(model, None, data))
     except CaptureError as error:
         raise CaptureError(f"{error}{hint}") from error
-    ops = {op.name: op.kind for op in graph.ops}
+    ops = {op.name: op.kind for op in plan.graph.ops}
     strange = [name for name in found if name not in ops]
     if strange:
         raise UsageError(f"{type(model).__name__} is not the model that was analysed: it runs {strange[0]}, which the analysis has not.")

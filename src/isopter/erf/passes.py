@@ -1,0 +1,52 @@
+"""What forward passes share, whatever framework runs them: their data, and which op of the analysis each of their ops is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from isopter.erf.data.sources import drawn
+from isopter.erf.frame import Frame
+from isopter.errors import UsageError
+from isopter.fields.plan import Plan
+from isopter.graph import Graph, Op
+
+
+def check_same(analysed: Graph, other: Graph, name: str) -> None:
+    """Raise UsageError if a model's graph has other ops than the one that was analysed. Sizes may differ."""
+    ours, theirs = ([(op.kind, op.source, op.inputs) for op in graph.ops] for graph in (analysed, other))
+    if ours == theirs:
+        return
+    both = zip(analysed.ops, other.ops, ours, theirs, strict=False)
+    strange = next((b.name for _, b, x, y in both if x != y), other.ops[-1].name if len(theirs) > len(ours) else analysed.ops[-1].name)
+    raise UsageError(f"{name} is not the model that was analysed, or runs otherwise on these data: the two differ at {strange}.")
+
+
+def noise(plan: Plan, seed: int) -> dict[str, npt.NDArray[np.float32]]:
+    """Normal noise for every input, of the size that was analysed: the same image in every framework, wherever it has its channels."""
+    graph = plan.graph
+    frames = {
+        name: Frame(graph.ops[op].shape, plan.axes) if op == plan.origin else Frame.of(graph.ops[op].shape)
+        for name, op in graph.input_names.items()
+    }
+    return {name: drawn(seed, k, f, [f.shape[a] for a in f.axes]) for k, (name, f) in enumerate(frames.items())}
+
+
+def as_arrays(data: Any) -> Any:
+    """Tensors of any library as arrays, in the tuples, lists and dicts that they come in."""
+    if isinstance(data, Mapping):
+        return {key: as_arrays(item) for key, item in data.items()}
+    if isinstance(data, tuple | list):
+        return type(data)(as_arrays(item) for item in data) if type(data) in (tuple, list) else tuple(as_arrays(item) for item in data)
+    if callable(getattr(data, "detach", None)):
+        data = data.detach().cpu()
+    return np.asarray(data) if hasattr(data, "shape") else data
+
+
+def finals(built: Sequence[Op], graph: Graph) -> dict[int, int]:
+    """The index in a finished graph of each op that a capture built; those that nothing needs are left out. An op keeps its params."""
+    new = {id(op.params): at for at, op in enumerate(graph.ops)}
+    return {at: new[id(op.params)] for at, op in enumerate(built) if id(op.params) in new}
