@@ -195,9 +195,9 @@ def test_what_values_decide_is_bounded() -> None:
 
     @tf.function
     def recurrent(x: Any) -> Any:
-        steps, state = tf.TensorArray(tf.float32, 16), tf.zeros((1, 4))
-        for t in tf.range(16):
-            state = tf.tanh(tf.reduce_mean(x, 3)[:, t] @ tf.ones((18, 4)) * 0.1 + state)
+        steps, state = tf.TensorArray(tf.float32, 80), tf.zeros((1, 4))
+        for t in tf.range(80):
+            state = tf.tanh(tf.reduce_mean(x, 3)[:, t % 16] @ tf.ones((18, 4)) * 0.1 + state)
             steps = steps.write(t, state)
         return tf.transpose(steps.stack(), (1, 0, 2))
 

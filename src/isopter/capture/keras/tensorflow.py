@@ -19,6 +19,9 @@ from isopter.graph import Graph, Issue, Op
 TOKEN = re.compile(r"isopter_(\d+)[/.]")
 """A scope of ours. TensorFlow numbers the scopes of repeated calls as well, but by its own rules."""
 
+NUMBER = re.compile(r"#\d+")
+"""Which call of a layer it is. A cell that is called in a loop was called before it, too, to learn its shapes; nothing is made of that."""
+
 MARK = "call:"
 """Before the paths of layers while the graph is made: they may be called like an output."""
 
@@ -40,7 +43,8 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
         with followed(model, around) as calls:
             result = model(*args, training=training, **kwargs)
         returned[:] = output_names(result)
-        made.update((path, own) for path, own in calls.outputs.items() if all(map(_is_ours, own)))
+        looped = {NUMBER.sub("", path) for path, own in calls.outputs.items() if not all(map(_is_ours, own))}
+        made.update((path, own) for path, own in calls.outputs.items() if NUMBER.sub("", path) not in looped)
         return [tensor for _, tensor in returned] + [t for own in made.values() for t in own]
 
     specs = [tf.TensorSpec(s.shape, s.dtype) for s in given.tensors]

@@ -14,9 +14,11 @@ from isopter.capture.tensorflow import translate
 from isopter.capture.tensorflow.control import decision
 from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, Flat, flatten
 from isopter.capture.tensorflow.fold import constant, folded
+from isopter.capture.tensorflow.lists import listed
 from isopter.capture.tensorflow.names import label_of, module_of
 from isopter.capture.tensorflow.node import Node
 from isopter.capture.tensorflow.program import Program, program_of
+from isopter.capture.tensorflow.recurrent import recurrent
 from isopter.errors import CaptureError, UsageError
 from isopter.graph import Graph, Shape
 
@@ -148,6 +150,9 @@ class Capture:
             return [self._held(node)]
         if node.op == "Const":
             return [constant(node.made)]
+        followed = listed(self.rec, node) or recurrent(self.rec, self.flat, node)
+        if followed is not None:
+            return followed
         if node.op in BRANCHES | LOOPS:
             found = decision(self.flat, node)
             if found is not None:
@@ -155,7 +160,7 @@ class Capture:
                 return [Weight(o) for o in node.outs]  # this walk is for nothing: there will be another
         if node.op in RANDOM_LIKE and None not in node.shapes and None not in node.outs:
             return _of_shapes(node)
-        if node.op == "BroadcastGradientArgs" or not any(isinstance(v, Data | Lost) for v in node.inputs):
+        if node.op == "BroadcastGradientArgs" or not any(map(_depends, node.inputs)):
             return folded(node.made, node.inputs, node.outs)
         if any(isinstance(v, Lost) for v in node.inputs) or self._is_open(node) or _is_no_tensor(node):
             return self._lost(node)
@@ -189,6 +194,10 @@ class Capture:
             lost = shape is None or tensor.dtype in (tf.variant, tf.resource)
             results.append(Lost(tuple(ops)) if lost or shape is None else Data(self.rec.emit("opaque", shape, tuple(ops), {}, node.op)))
         return results
+
+
+def _depends(value: Value) -> bool:
+    return isinstance(value, Data) or (isinstance(value, Lost) and bool(value.ops))
 
 
 def _scope(op: Any) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf  # type: ignore[import-untyped]
 
 from isopter.capture.static.values import Const, Value, Weight
 from isopter.capture.tensorflow import api
@@ -39,11 +38,11 @@ def decision(flat: Flat, node: Node) -> int | None:
 
 
 def _trips(flat: Flat, node: Node) -> int | None:
-    """How often a loop runs whose condition no data reads; loops over lists of tensors (recurrent nets) are left whole."""
-    if any(t.dtype == tf.variant for t in node.made.inputs) or any(v is None for v in node.shapes):
+    """How often a loop runs whose condition no data reads."""
+    if any(v is None for v in node.shapes):
         return None
-    condition = _Body(flat, node, node.attr("cond").name)
-    body = _Body(flat, node, node.attr("body").name)
+    condition = Body(flat, node, node.attr("cond").name)
+    body = Body(flat, node, node.attr("body").name)
     state: list[Value] = list(node.inputs)
     for trip in range(TRIPS + 1):
         known = condition.run(state)[0]
@@ -56,7 +55,7 @@ def _trips(flat: Flat, node: Node) -> int | None:
     return None
 
 
-class _Body:
+class Body:
     """A function in a loop, evaluated as far as constants reach."""
 
     def __init__(self, flat: Flat, node: Node, name: str) -> None:
