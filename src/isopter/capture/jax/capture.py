@@ -163,4 +163,4 @@ def _literal(literal: Any) -> Const:
 def _node(eqn: Any, ins: list[Value]) -> Node:
     shapes = tuple(tuple(v.aval.shape) for v in eqn.invars)
     outs = tuple(tuple(v.aval.shape) for v in eqn.outvars)
-    return Node(eqn.primitive.name, eqn.params, tuple(ins), shapes, outs, eqn)
+    return Node(eqn.primitive.name, eqn.primitive.name, tuple(ins), shapes, outs, eqn.params, eqn)

@@ -102,6 +102,27 @@ def _filled(cell: Any) -> bool:
         return False
 
 
+def _paths(model: Any, module: type, *leaves: type) -> dict[int, tuple[object, str]]:
+    """Each `module` in a model by its id, with the first path to it. Lists and dicts are looked through, and `leaves` are not."""
+    found: dict[int, tuple[object, str]] = {}
+    left: list[tuple[Any, str]] = [(model, "")]
+    while left:
+        node, path = left.pop()
+        if isinstance(node, module):
+            if id(node) in found:
+                continue
+            found[id(node)] = (node, path)
+            children = [(k, v) for k, v in vars(node).items() if not k.startswith("_pytree__")]  # what nnx keeps for itself
+        elif isinstance(node, list | tuple):
+            children = [(str(k), v) for k, v in enumerate(node)]
+        elif isinstance(node, dict):
+            children = [(str(k), v) for k, v in node.items()]
+        else:
+            continue
+        left += [(v, f"{path}.{k}" if path else k) for k, v in reversed(children) if not isinstance(v, leaves)]
+    return found
+
+
 # ---- Flax nnx --------------------------------------------------------------------------------------------------------------
 
 
@@ -137,22 +158,7 @@ def nnx_paths(model: Any) -> dict[int, tuple[object, str]]:
     """Each module in a module by its id, with its path: ``layer1.0.conv1``. Lists and dicts are looked through."""
     from flax import nnx
 
-    found: dict[int, tuple[object, str]] = {}
-    left: list[tuple[Any, str]] = [(model, "")]
-    while left:
-        node, path = left.pop()
-        if isinstance(node, nnx.Module):
-            if id(node) in found:
-                continue
-            found[id(node)] = (node, path)
-            children = [(k, v) for k, v in vars(node).items() if not k.startswith("_pytree__")]
-        elif isinstance(node, list | tuple):
-            children = [(str(k), v) for k, v in enumerate(node)]
-        elif isinstance(node, dict):
-            children = [(str(k), v) for k, v in node.items()]
-        else:
-            continue
-        left += [(v, f"{path}.{k}" if path else k) for k, v in reversed(children) if not isinstance(v, nnx.Variable)]
+    found = _paths(model, nnx.Module, nnx.Variable)
     return {key: value for key, value in found.items() if not isinstance(value[0], nnx.List | nnx.Dict)}
 
 
@@ -207,22 +213,7 @@ def equinox_paths(model: Any) -> dict[int, tuple[object, str]]:
     """Each module in a module by its id, with its path: ``layers.0.conv``. Lists and dicts are looked through."""
     import equinox as eqx
 
-    found: dict[int, tuple[object, str]] = {}
-    left: list[tuple[Any, str]] = [(model, "")]
-    while left:
-        node, path = left.pop()
-        if isinstance(node, eqx.Module):
-            if id(node) in found:
-                continue
-            found[id(node)] = (node, path)
-            children = list(vars(node).items())
-        elif isinstance(node, list | tuple):
-            children = [(str(k), v) for k, v in enumerate(node)]
-        elif isinstance(node, dict):
-            children = [(str(k), v) for k, v in node.items()]
-        else:
-            continue
-        left += [(v, f"{path}.{k}" if path else str(k)) for k, v in reversed(children)]
+    found = _paths(model, eqx.Module)
     sequences = getattr(eqx.nn, "Sequential", ())
     names = {path: type(node) for node, path in found.values()}
     return {key: (node, _short(path, names, sequences)) for key, (node, path) in found.items()}

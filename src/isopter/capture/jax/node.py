@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isopter.capture.static import node as static
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Const, Data, Value, Weight
 from isopter.graph import Shape
@@ -67,35 +68,16 @@ def holes_of(value: Value) -> np.ndarray | None:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Node:
-    """`inputs` and their `shapes`, the shapes of the results (`outs`), and the parameters of primitive `op`."""
+class Node(static.Node):
+    """`op` is a primitive; all shapes are known."""
 
-    op: str
-    params: Mapping[str, Any]
     inputs: tuple[Value, ...]
     shapes: tuple[Shape, ...]
     outs: tuple[Shape, ...]
+    params: Mapping[str, Any]
     eqn: Any
-
-    @property
-    def out(self) -> Shape:
-        """Shape of the first result."""
-        return self.outs[0]
-
-    def data(self, position: int) -> int | None:
-        """The op of an input, or None where it is no data."""
-        value = self.inputs[position]
-        return value.op if isinstance(value, Data) else None
 
     def const(self, position: int) -> np.ndarray | None:
         """The numbers of a constant input, else None."""
         value = self.inputs[position]
         return value.load() if isinstance(value, Const) else None
-
-    def all_data(self) -> list[int]:
-        """The ops of all data inputs, in order, each once."""
-        return list(dict.fromkeys(v.op for v in self.inputs if isinstance(v, Data)))
-
-
-class Unknown(Exception):
-    """A translator needs numbers that only a run would give; the message says which."""

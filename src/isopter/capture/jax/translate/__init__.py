@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isopter.capture.jax.node import Node, Tape, Unknown
-from isopter.capture.static.results import listed
+from isopter.capture.jax.node import Node, Tape
+from isopter.capture.static import results
+from isopter.capture.static.node import Unknown
 from isopter.capture.static.values import Data, Value
 from isopter.capture.translators import Translators
 
-Translated = list[Value] | Value | int
+Translated = results.Translated
 Translator = Callable[[Tape, Node], Translated]
 """Emits ops for an equation and returns the value of each of its results (one value: the same for all)."""
 
@@ -28,7 +29,7 @@ def translate(rec: Tape, node: Node) -> list[Value]:
         returned = function(rec, node)
     except Unknown as error:
         return opaque(rec, node, f"{node.op} by {error} that values decide: bounded by its whole input")
-    result = listed(returned, len(node.outs))
+    result = results.listed(returned, len(node.outs))
     if any(isinstance(v, Data) and rec.ops[v.op].shape != o for v, o in zip(result, node.outs, strict=False)):
         return opaque(rec, node)
     for value in result:
@@ -39,12 +40,4 @@ def translate(rec: Tape, node: Node) -> list[Value]:
 
 def opaque(rec: Tape, node: Node, why: str = "") -> list[Value]:
     """No rule: each result may read all of each operand. Declared, and listed in the analysis."""
-    return [Data(op) for op in rec.opaque(node.outs, node.all_data(), node.op, why)]
-
-
-def source_op(node: Node, position: int = 0) -> int:
-    """The op of an operand that must be data; else the translator gives up, and the equation is bounded."""
-    op = node.data(position)
-    if op is None:
-        raise Unknown("an operand")
-    return op
+    return results.opaque(rec, node, node.op, why)

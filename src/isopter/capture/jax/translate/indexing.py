@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from isopter.capture.jax.node import Node, Tape, Unknown
-from isopter.capture.jax.translate import Translated, opaque, primitive, source_op
+from isopter.capture.jax.node import Node, Tape
+from isopter.capture.jax.translate import Translated, opaque, primitive
 from isopter.capture.jax.translate.along import interpolated, nearest_mode
 from isopter.capture.jax.translate.shapes import moved_axes, turned
 from isopter.capture.static import moves
+from isopter.capture.static.indexing import evenly, met, select
 from isopter.capture.static.known import FOLLOWED
-from isopter.capture.static.values import Data
+from isopter.capture.static.node import Unknown
 from isopter.graph import Shape
 
 
@@ -79,8 +80,7 @@ def gather(rec: Tape, node: Node) -> Translated:
         return _chosen(rec, node, numbers, sizes)
     if 0 in node.out:
         return opaque(rec, node)
-    value = node.inputs[0]
-    assert isinstance(value, Data)
+    value = node.carried()
     where = places(index, numbers, node.shapes[0], sizes, node.out, "CLIP" in str(p["mode"]) or "PROMISE" in str(p["mode"]))
     op = _gathered(rec, value.op, where, node.shapes[0], node.out)
     if value.fixed is None and value.faint is None:
@@ -142,20 +142,14 @@ def _apart(rec: Tape, op: int, where: Places, shape: Shape, out: Shape, loose: l
 
 def _at(rec: Tape, op: int, axis: int, at: np.ndarray) -> int:
     """Positions along an axis; those at equal steps are a slice, which the analyses can extend over the plane."""
-    n = rec.ops[op].shape[axis]
-    steps = np.unique(np.diff(at))
-    if len(at) and len(steps) <= 1 and (not len(steps) or steps[0] != 0):
-        return moves.slice_axis(rec, op, axis, int(at[0]), int(steps[0]) if len(steps) else 1, len(at), "select")
-    mode = nearest_mode(at, n)
-    if mode is not None:
-        return interpolated(rec, op, axis, len(at), mode, False)
-    return moves.take(rec, op, axis, at)
+    mode = None if evenly(at) else nearest_mode(at, rec.ops[op].shape[axis])
+    return select(rec, op, axis, at) if mode is None else interpolated(rec, op, axis, len(at), mode, False)
 
 
 def _chosen(rec: Tape, node: Node, numbers: Any, sizes: Shape) -> Translated:
     """The index is computed: the indexed axes are read whole, at most."""
     rec.issue("A gather by an index computed from the input: bounded by the whole indexed axes")
-    first = source_op(node)
+    first = node.source()
     rest = [op for op in node.all_data() if op != first]
     axes = tuple(sorted(int(a) for a in numbers.start_index_map))
     shape = node.shapes[0]
@@ -175,7 +169,7 @@ def _chosen(rec: Tape, node: Node, numbers: Any, sizes: Shape) -> Translated:
 
 def _looked_up(rec: Tape, node: Node, numbers: Any) -> Translated:
     """A table of weights looked up by data: each position reads its own of the index."""
-    op, shape = source_op(node, 1), node.shapes[1]
+    op, shape = node.source(1), node.shapes[1]
     batch = [a for a in range(len(node.out)) if a not in {int(a) for a in numbers.offset_dims}]
     rank = len(shape) - 1
     if shape[-1] == 1:
@@ -214,16 +208,19 @@ def scatter(rec: Tape, node: Node) -> Translated:
     covered = covered.reshape(shape)
     applied = node.op == "scatter" and node.params.get("update_jaxpr") is not None  # a function of what is there (`scatter_apply`)
     if node.op == "scatter" and not applied:
-        rows = np.full((math.prod(shape), 1), -1, np.int64)
-        rows[to, 0] = source
+        last = np.full((math.prod(shape), 1), -1, np.int64)
+        last[to, 0] = source
         inputs = [] if base is None else [base]
         if new is not None:
-            inputs.append(moves.gather(rec, new, rows, shape, "scatter"))
+            inputs.append(moves.gather(rec, new, last, shape, "scatter"))
         params = {"covered": _thin(covered), "base": base is not None, "value": new is not None}
         return rec.emit("overlay", shape, inputs, params, "scatter")
     inputs = [] if base is None else [base]
     if new is not None:
-        inputs.append(moves.gather(rec, new, _grouped(to, source, math.prod(shape)), shape, "scatter"))
+        rows = met(to, source, math.prod(shape))
+        if rows is None:
+            return opaque(rec, node)
+        inputs.append(moves.gather(rec, new, rows, shape, "scatter"))
     return rec.emit("pointwise", shape, inputs, {}, "add" if node.op in ("scatter-add", "scatter_add") else "scatter")
 
 
@@ -234,17 +231,6 @@ def _thin(mask: np.ndarray) -> np.ndarray:
         if mask.shape[axis] and bool((mask == first).all()):
             mask = first
     return mask
-
-
-def _grouped(to: np.ndarray, source: np.ndarray, size: int) -> np.ndarray:
-    """All sources of each position, a row each, -1 for nothing."""
-    order = np.argsort(to, kind="stable")
-    to, source = to[order], source[order]
-    counts = np.bincount(to, minlength=size)
-    rows = np.full((size, max(int(counts.max(initial=0)), 1)), -1, np.int64)
-    rank = np.arange(len(to)) - np.repeat(np.cumsum(counts) - counts, counts)
-    rows[to, rank] = source
-    return rows
 
 
 @dataclass(frozen=True, slots=True)

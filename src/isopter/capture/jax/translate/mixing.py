@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.jax.node import Node, Tape, holes_of
-from isopter.capture.jax.translate import Translated, opaque, patterns, primitive, source_op
+from isopter.capture.jax.translate import Translated, opaque, patterns, primitive
 from isopter.capture.jax.translate.along import interpolated, mode_of
 from isopter.capture.jax.translate.shapes import turned
 from isopter.capture.static import known, moves
@@ -23,7 +23,7 @@ REDUCED = {
 @primitive(" ".join(REDUCED))
 def reduce(rec: Tape, node: Node) -> Translated:
     """Over some axes."""
-    op = source_op(node)
+    op = node.source()
     axes = tuple(sorted(int(a) for a in node.params["axes"]))
     if not axes:
         return op
@@ -37,14 +37,14 @@ def reduce_by(rec: Tape, node: Node) -> Translated:
     if len(node.outs) != 1 or node.data(0) is None or any(node.data(k) is not None for k in range(1, len(node.inputs))):
         return opaque(rec, node)
     axes = tuple(sorted(int(a) for a in node.params["dimensions"]))
-    return rec.emit("reduce", node.out, [source_op(node)], {"axes": axes, "keepdim": False}, "reduce")
+    return rec.emit("reduce", node.out, [node.source()], {"axes": axes, "keepdim": False}, "reduce")
 
 
 @primitive("cumsum cumprod cummax cummin cumlogsumexp")
 def scan(rec: Tape, node: Node) -> Translated:
     """Running sums and the like, forwards or in reverse."""
     params = {"axis": int(node.params["axis"]), "reverse": bool(node.params["reverse"])}
-    return rec.emit("scan", node.out, [source_op(node)], params, node.op)
+    return rec.emit("scan", node.out, [node.source()], params, node.op)
 
 
 @primitive("sort")
@@ -67,7 +67,7 @@ def sort(rec: Tape, node: Node) -> list[Value]:
 @primitive("top_k approx_top_k")
 def top_k(rec: Tape, node: Node) -> list[Value]:
     """The largest along an axis, which is read whole."""
-    op = source_op(node)
+    op = node.source()
     axis = int(node.params.get("axis", node.params.get("reduction_dimension", -1))) % len(node.shapes[0])
     return [Data(rec.emit("sort", out, [op], {"axes": (axis,)}, "topk")) for out in node.outs]
 
@@ -76,7 +76,7 @@ def top_k(rec: Tape, node: Node) -> list[Value]:
 def fourier(rec: Tape, node: Node) -> Translated:
     """Over the last axes, whole."""
     rank, count = len(node.out), len(node.params["fft_lengths"])
-    return rec.emit("fourier", node.out, [source_op(node)], {"axes": tuple(range(rank - count, rank))}, "fft")
+    return rec.emit("fourier", node.out, [node.source()], {"axes": tuple(range(rank - count, rank))}, "fft")
 
 
 # ---- products --------------------------------------------------------------------------------------------------------------

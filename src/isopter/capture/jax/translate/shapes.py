@@ -7,26 +7,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from isopter.capture.jax.node import Node, Tape, Unknown
-from isopter.capture.jax.translate import Translated, patterns, primitive, source_op
+from isopter.capture.jax.node import Node, Tape
+from isopter.capture.jax.translate import Translated, patterns, primitive
 from isopter.capture.jax.translate.along import interpolated
-from isopter.capture.static import moves
-from isopter.capture.static.values import Array, Data, Value
+from isopter.capture.static import moves, shapes
+from isopter.capture.static.node import Unknown
+from isopter.capture.static.values import Data, Value
 from isopter.graph import Shape
-
-
-def data_of(node: Node, position: int = 0) -> Data:
-    """An operand that must be data."""
-    value = node.inputs[position]
-    if not isinstance(value, Data):
-        raise Unknown("an operand")
-    return value
 
 
 @primitive("reshape")
 def reshape(rec: Tape, node: Node) -> Translated:
     """The same elements under another shape; axes of length 1 that come and go are told by their neighbours."""
-    value, out = data_of(node), node.out
+    value, out = node.carried(), node.out
     if node.params.get("dimensions") is not None:
         raise Unknown("an order of axes")
     repeated = _repeated(rec, value, out)
@@ -86,7 +79,7 @@ def _repeated(rec: Tape, value: Data, out: Shape) -> Value | None:
 @primitive("broadcast_in_dim")
 def broadcast(rec: Tape, node: Node) -> Translated:
     """New axes, and axes of length 1 made longer."""
-    value, shape, out = data_of(node), node.shapes[0], node.out
+    value, shape, out = node.carried(), node.shapes[0], node.out
     dims = [int(d) for d in node.params["broadcast_dimensions"]]
     thin = [1] * len(out)
     for axis, dim in enumerate(dims):
@@ -105,7 +98,7 @@ def broadcast(rec: Tape, node: Node) -> Translated:
 @primitive("squeeze")
 def squeeze(rec: Tape, node: Node) -> Translated:
     """Without some axes of length 1."""
-    value, shape = data_of(node), node.shapes[0]
+    value, shape = node.carried(), node.shapes[0]
     gone = {int(d) % len(shape) for d in node.params["dimensions"]}
     kept = [a for a in range(len(shape)) if a not in gone]
     op = moved_axes(rec, value.op, node.out, list(enumerate(kept)))
@@ -115,7 +108,7 @@ def squeeze(rec: Tape, node: Node) -> Translated:
 @primitive("expand_dims")
 def expand_dims(rec: Tape, node: Node) -> Translated:
     """With new axes of length 1."""
-    value = data_of(node)
+    value = node.carried()
     new = {int(d) % len(node.out) for d in node.params["dimensions"]}
     kept = [a for a in range(len(node.out)) if a not in new]
     op = moved_axes(rec, value.op, node.out, [(o, i) for i, o in enumerate(kept)])
@@ -125,7 +118,7 @@ def expand_dims(rec: Tape, node: Node) -> Translated:
 @primitive("transpose")
 def transpose(rec: Tape, node: Node) -> Translated:
     """The axes in another order."""
-    value, order = data_of(node), [int(a) for a in node.params["permutation"]]
+    value, order = node.carried(), [int(a) for a in node.params["permutation"]]
     return value.moved(turned(rec, value.op, order), node.shapes[0], lambda x: x.transpose(order))
 
 
@@ -141,11 +134,7 @@ def turned(rec: Tape, op: int, order: Sequence[int]) -> int:
 @primitive("rev")
 def reverse(rec: Tape, node: Node) -> Translated:
     """Backwards along some axes."""
-    value = data_of(node)
-    op, axes = value.op, tuple(int(a) for a in node.params["dimensions"])
-    for axis in axes:
-        op = moves.flip(rec, op, axis)
-    return value.moved(op, node.shapes[0], lambda x: np.flip(x, axes))
+    return shapes.flip(rec, node.carried(), [int(a) for a in node.params["dimensions"]])
 
 
 @primitive("slice")
@@ -175,7 +164,7 @@ def _range(how: tuple[int, int, int], n: int) -> tuple[int, int, int]:
 @primitive("dynamic_slice")
 def dynamic_slice(rec: Tape, node: Node) -> Translated:
     """From constant starts, moved into the array where they lie outside; else bounded by the axes whose start values decide."""
-    value, shape = data_of(node), node.shapes[0]
+    value, shape = node.carried(), node.shapes[0]
     starts = [node.const(1 + a) for a in range(len(shape))]
     open_ = [a for a, s in enumerate(starts) if s is None and shape[a] != node.out[a]]
     if not open_:
@@ -212,21 +201,10 @@ def dynamic_update_slice(rec: Tape, node: Node) -> Translated:
 def concatenate(rec: Tape, node: Node) -> Translated:
     """Side by side along an axis."""
     axis = int(node.params["dimension"])
-    inputs, offsets, at = [], [], 0
-    for value, shape in zip(node.inputs, node.shapes, strict=True):
-        if isinstance(value, Data) and shape[axis]:
-            inputs.append(value.op)
-            offsets.append(at)
-        at += shape[axis]
-    if not inputs:
+    made = shapes.concat(rec, node.inputs, node.shapes, axis, node.out, lambda ops, offsets: _mirrored(rec, ops, offsets, node, axis))
+    if made is None:
         raise Unknown("an empty operand")
-    if len(inputs) == 1 and rec.ops[inputs[0]].shape == node.out:
-        return next(v for v in node.inputs if isinstance(v, Data) and v.op == inputs[0])
-    folded = _mirrored(rec, inputs, offsets, node, axis)
-    if folded is not None:
-        return folded
-    op = rec.emit("concat", node.out, inputs, {"axis": axis, "offsets": tuple(offsets)}, "cat")
-    return Data(op, _joined(node, axis, "fixed"), _joined(node, axis, "faint"))
+    return made
 
 
 def _mirrored(rec: Tape, inputs: Sequence[int], offsets: Sequence[int], node: Node, axis: int) -> int | None:
@@ -284,25 +262,10 @@ def _positions(rec: Tape, op: int, axis: int) -> tuple[int, np.ndarray]:
         made = rec.ops[op]
 
 
-def _joined(node: Node, axis: int, what: str) -> Array | None:
-    """Known entries side by side."""
-    parts = [getattr(v, what) if isinstance(v, Data) else None for v in node.inputs]
-    if all(part is None for part in parts):
-        return None
-    blank = np.nan if what == "fixed" else False
-    sized = [np.broadcast_to(blank if p is None else p, node.shapes[k]) for k, p in enumerate(parts)]
-    return np.concatenate(sized, axis=axis)
-
-
 @primitive("stack")
 def stack(rec: Tape, node: Node) -> Translated:
     """Side by side along a new axis."""
-    axis, rows = int(node.params["axis"]), []
-    for at, value in enumerate(node.inputs):
-        if isinstance(value, Data):
-            rows.append((moves.unsqueeze(rec, value.op, axis), at))
-    params = {"axis": axis, "offsets": tuple(at for _, at in rows)}
-    return rec.emit("concat", node.out, [op for op, _ in rows], params, "stack")
+    return shapes.stack(rec, node.inputs, int(node.params["axis"]), node.out)
 
 
 @primitive("unstack")
@@ -320,7 +283,7 @@ def unstack(rec: Tape, node: Node) -> list[Value]:
 @primitive("tile")
 def tile(rec: Tape, node: Node) -> Translated:
     """Repeated as a whole along each axis."""
-    op = source_op(node)
+    op = node.source()
     for axis, count in enumerate(node.params["reps"]):
         n = rec.ops[op].shape[axis]
         if count != 1:
@@ -331,7 +294,7 @@ def tile(rec: Tape, node: Node) -> Translated:
 @primitive("pad")
 def pad(rec: Tape, node: Node) -> Translated:
     """Each axis (before, after, between): new positions that read nothing, between any two, and around (negative: cropped)."""
-    op, config = source_op(node), node.params["padding_config"]
+    op, config = node.source(), node.params["padding_config"]
     if node.data(1) is not None:
         raise Unknown("a padding value")
     for axis, (_, _, between) in enumerate(config):

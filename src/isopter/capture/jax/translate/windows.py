@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from isopter.capture.jax.node import Node, Tape, Unknown, held_in
-from isopter.capture.jax.translate import Translated, opaque, primitive, source_op
+from isopter.capture.jax.node import Node, Tape, held_in
+from isopter.capture.jax.translate import Translated, opaque, primitive
 from isopter.capture.jax.translate.shapes import dilated, turned
+from isopter.capture.static.node import Unknown
 from isopter.capture.static.values import Const
 from isopter.capture.static.windows import checked, taps_of
 from isopter.graph import Shape
@@ -30,7 +31,7 @@ def conv(rec: Tape, node: Node) -> Translated:
     order, filters = tuple(map(int, numbers.lhs_spec)), tuple(map(int, numbers.rhs_spec))
     if node.data(0) is None or p["batch_group_count"] != 1:
         return opaque(rec, node)
-    op, n = source_op(node), len(order) - 2
+    op, n = node.source(), len(order) - 2
     spread, stride = _ints(p["lhs_dilation"]), _ints(p["window_strides"])
     if any(s > 1 for s in spread) and any(s > 1 for s in stride):
         for axis, s in zip(order[2:], spread, strict=True):
@@ -89,7 +90,7 @@ def pool(rec: Tape, node: Node) -> Translated:
     p = node.params
     if node.op == "reduce_window" and (len(node.outs) != 1 or any(node.data(k) is not None for k in range(1, len(node.inputs)))):
         return opaque(rec, node)  # several operands, or a start that is data
-    op = source_op(node)
+    op = node.source()
     kernel, stride, dilation = _ints(p["window_dimensions"]), _ints(p["window_strides"]), _ints(p["window_dilation"])
     for axis, s in enumerate(_ints(p["base_dilation"])):
         op = dilated(rec, op, axis, s) if s > 1 else op
