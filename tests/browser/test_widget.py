@@ -35,6 +35,11 @@ window.hearing = new Set();
 const [add, remove] = [window.addEventListener, window.removeEventListener];
 window.addEventListener = (name, ...rest) => { if (name === "message") hearing.add(rest[0]); add.call(window, name, ...rest); };
 window.removeEventListener = (name, ...rest) => { hearing.delete(rest[0]); remove.call(window, name, ...rest); };
+window.before = (listener) => {
+  const all = [...hearing];
+  all.forEach((one) => removeEventListener("message", one));
+  [listener, ...all].forEach((one) => addEventListener("message", one));
+};
 window.put = async (esm, states) => {
   const { default: widget } = await import(URL.createObjectURL(new Blob([esm], {type: "text/javascript"})));
   for (const state of states) {
@@ -194,11 +199,11 @@ def test_what_python_selects_while_the_reader_does_holds_for_both(host: Put) -> 
     come_through(report)
     report.page.evaluate("""() => {
         const {model, el} = models[0], set = model.set.bind(model);
-        addEventListener("message", ({source, data}) => { // before the widget hears what the reader did
+        before(({source, data}) => { // the widget hears what the reader did
             if (source !== el.querySelector("iframe").contentWindow || data.isopter !== "selection" || window.crossed) return;
             window.crossed = true;
             set("selection", {layer: "conv2", unit: [2, 11]});
-        }, true);
+        });
     }""")
     report.choose("conv1")
     until(report, lambda: report.page.evaluate("() => window.crossed"))
@@ -217,7 +222,7 @@ def test_readers_of_two_views_at_the_same_moment(host: Put) -> None:
     come_through(other)
     one.page.evaluate("""() => {
         const kept = [], frames = [...document.querySelectorAll("iframe")].map((frame) => frame.contentWindow);
-        window.addEventListener("message", (event) => { // held back until both have spoken
+        before((event) => { // what is said is held back until both have spoken
             const {data, source} = event;
             if (data?.isopter !== "selection" || !event.isTrusted || window.both) return;
             event.stopImmediatePropagation();
@@ -225,7 +230,7 @@ def test_readers_of_two_views_at_the_same_moment(host: Put) -> None:
             if (new Set(kept.map((k) => k.source)).size < 2) return;
             window.both = true;
             kept.forEach((k) => window.dispatchEvent(new MessageEvent("message", k)));
-        }, true);
+        });
     }""")
     one.choose("conv1")
     other.choose("conv2")
