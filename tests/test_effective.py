@@ -464,7 +464,7 @@ def spread(folder: Path, what: str, processes: int) -> str:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
     command = [sys.executable, *launch, "script.py", f"of{processes}", what]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=600, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -186,6 +186,6 @@ def test_fourteen_blocks_learn_to_look_eight_pixels_aside() -> None:
 
 @pytest.mark.parametrize("script", ["luo2016.py", "training.py"])
 def test_the_scripts_say_what_they_do(script: str) -> None:
-    said = subprocess.run([sys.executable, EXAMPLES / script, "--help"], capture_output=True, text=True, timeout=60, check=True)
+    said = subprocess.run([sys.executable, EXAMPLES / script, "--help"], capture_output=True, text=True, timeout=600, check=True)
     assert "--small" in said.stdout
     assert "effective" in said.stdout

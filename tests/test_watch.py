@@ -572,7 +572,7 @@ def test_distributed_training(tmp_path: Path, when: str) -> None:
     for what in ("alone", "watched"):
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py", when, what]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment, check=False)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, env=environment, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
     for number in range(2):
         (alone, drawn), (watched, then) = (torch.load(tmp_path / f"{what}.{number}.pt") for what in ("alone", "watched"))

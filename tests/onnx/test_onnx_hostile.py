@@ -28,10 +28,10 @@ def model(nodes: list[onnx.NodeProto], *initializers: onnx.TensorProto, function
 
 
 def refused(made: onnx.ModelProto, words: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises((ip.CaptureError, ip.UsageError), match=words):
         ip.analyze(made)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_cyclic() -> None:
@@ -77,10 +77,10 @@ def test_functions_that_multiply() -> None:
         names = ["a", *(f"v{i}" for i in range(9)), "b"]
         nodes = [helper.make_node(called, [names[i]], [names[i + 1]], domain=domain) for i in range(10)]
         bombs.append(helper.make_function("own", f"f{k}", ["a"], ["b"], nodes, imports))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ip.CaptureError, match="nodes"):
         ip.analyze(model([helper.make_node("f0", ["x"], ["y"], domain="own")], functions=tuple(bombs)))
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_external_data_stays_in_the_folder(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_numbers_changed() -> None:
 
 
 def _tried(made: onnx.ModelProto) -> bool:
-    start = time.monotonic()
+    start = time.process_time()
     try:
         found = ip.analyze(made)
         assert all(found[o].size is not None for o in found.outputs)
@@ -170,4 +170,4 @@ def _tried(made: onnx.ModelProto) -> bool:
     except ip.IsopterError:
         return False
     finally:
-        assert time.monotonic() - start < 20
+        assert time.process_time() - start < 20

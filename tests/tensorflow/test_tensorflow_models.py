@@ -347,12 +347,12 @@ def test_cut_and_flipped(tmp_path: Path) -> None:
         for at in rng.integers(len(raw), size=2 if k >= 8 else 0):
             raw[at] = rng.integers(256)
         file.write_bytes(bytes(raw))
-        start = time.monotonic()
+        start = time.process_time()
         try:
             ip.analyze(tmp_path, IMAGE)
         except ip.IsopterError:
             refused += 1
-        assert time.monotonic() - start < 20
+        assert time.process_time() - start < 20
     assert refused > 8
 
 
