@@ -9,7 +9,7 @@ the rest is here and knows no framework: which unit, on how little of the image 
 - for an input of any size that the model takes, since canvases are smaller than the image, and sometimes larger;
 - with the same numbers for the same sample, in whatever batch, or `NotSeparable`.
 
-Its function `one_pass` is what ``Field.expected(model=...)`` asks for: by a `Pass`, one forward pass whose values are at hand, or its own way.
+Its function `one_pass` is what ``Field.expected(model=...)`` asks for: by a `Pass`, whose values are at hand, or in its own way.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def facts(plan: Plan, model: Any, data: Any, seed: int) -> Facts:
     return measured(plan, run)
 
 
-def run_of(closed: ClosedJaxpr, arguments: Sequence[Any], names: Sequence[str | None], outputs: Sequence[str], title: str) -> JaxPass:
+def run_of(
+    closed: ClosedJaxpr, arguments: Sequence[Any], names: Sequence[str | None], outputs: Sequence[str] | None, title: str
+) -> JaxPass:
     """A pass of a jaxpr with these arguments, those of the image by name. Raises CaptureError where it fails."""
     try:
         with jax.enable_x64(True):

@@ -13,12 +13,17 @@ from isopter.analysis import Analysis
 from isopter.capture.keras.capture import first_line
 from isopter.capture.keras.kept import untouched
 from isopter.erf.asks import Target
+from isopter.erf.facts import Facts, measured
+from isopter.erf.jax.facts import run_of
 from isopter.erf.jax.live import device_of
 from isopter.erf.jax.program import JaxProgram
 from isopter.erf.jax.values import At, Values
+from isopter.erf.keras.facts import Run
 from isopter.erf.keras.traces import Traced
+from isopter.erf.passes import check_same
 from isopter.erf.traced import Program, TracedLive, dtype_name
 from isopter.errors import CaptureError, IsopterError
+from isopter.fields.plan import Plan
 
 
 def live(model: Any, analysis: Analysis, *, target: Target, seed: int, training: bool, dtype: Any, device: Any) -> TracedLive:
@@ -52,3 +57,17 @@ def _closed(model: Any, run: Traced) -> ClosedJaxpr:
             shape = "x".join(map(str, run.spec.shape))
             said = f"raised {type(error).__name__} when run on an input of {shape}: {first_line(error)}"
             raise CaptureError(f"{model.name} {said}") from error
+
+
+def facts(plan: Plan, run: Run) -> Facts:
+    """What a forward pass says in place of what theory assumes."""
+
+    def stateless(*tensors: Any) -> list[Any]:
+        with keras.StatelessScope():
+            return run(*tensors)
+
+    struct: Any = jax.ShapeDtypeStruct  # which has no types
+    closed = jax.make_jaxpr(stateless)(*(struct(s.shape, s.dtype) for s in run.given.tensors))
+    made = run_of(closed, run.arrays, [s.name for s in run.given.tensors], None, run.model.name)
+    check_same(plan.graph, made.graph, run.model.name)
+    return measured(plan, made)

@@ -12,10 +12,15 @@ from isopter.capture.keras.capture import first_line
 from isopter.capture.keras.kept import untouched
 from isopter.capture.tensorflow.capture import captured
 from isopter.erf.asks import Target
+from isopter.erf.facts import Facts, measured
+from isopter.erf.keras.facts import Run
 from isopter.erf.keras.traces import Traced
+from isopter.erf.passes import check_same
+from isopter.erf.tensorflow.facts import pass_of
 from isopter.erf.tensorflow.program import TensorFlowProgram
 from isopter.erf.traced import Program, TracedLive, dtype_name
 from isopter.errors import CaptureError, IsopterError
+from isopter.fields.plan import Plan
 
 
 def live(model: Any, analysis: Analysis, *, target: Target, seed: int, training: bool, dtype: Any, device: Any) -> TracedLive:
@@ -42,3 +47,18 @@ def _concrete(model: Any, run: Traced) -> Any:
             shape = "x".join(map(str, run.spec.shape))
             said = f"raised {type(error).__name__} when run on an input of {shape}: {first_line(error)}"
             raise CaptureError(f"{model.name} {said}") from error
+
+
+def facts(plan: Plan, run: Run) -> Facts:
+    """What a forward pass says in place of what theory assumes."""
+
+    def ours(*tensors: Any) -> list[Any]:
+        graph = tf.compat.v1.get_default_graph()
+        return [t for t in run(*tensors) if t.graph is graph]  # and not of the body of a loop in it
+
+    specs = run.given.tensors
+    concrete = tf.function(ours, autograph=False).get_concrete_function(*(tf.TensorSpec(s.shape, s.dtype) for s in specs))
+    names = [s.name for s in specs]
+    made = pass_of(captured(concrete, names, None, [s.shape for s in specs]), dict(zip(names, run.arrays, strict=True)), run.model.name)
+    check_same(plan.graph, made.graph, run.model.name)
+    return measured(plan, made)

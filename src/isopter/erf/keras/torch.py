@@ -11,10 +11,25 @@ from torch import Tensor
 from isopter.analysis import Analysis
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import arguments
+from isopter.capture.keras.torch import _Call
+from isopter.capture.torch import capture as recording
+from isopter.capture.torch.gauge import FACTS, Gauge
 from isopter.erf.asks import Target
+from isopter.erf.facts import Facts
+from isopter.erf.keras.facts import Run
 from isopter.erf.live import Theory
+from isopter.erf.passes import check_same
 from isopter.erf.torch.live import Live
 from isopter.erf.traced import theory
+from isopter.fields.plan import Plan
+
+
+class _Shared(_Call):
+    """A call of the model itself: a recording with numbers runs a copy, and a copy that Python makes of a Keras model is another model
+    (its moving averages are new ones). At rest a call changes nothing."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Shared:
+        return self
 
 
 class KerasLive(Live):
@@ -43,3 +58,12 @@ class KerasLive(Live):
 def live(model: Any, analysis: Analysis, *, target: Target, seed: int, training: bool, dtype: Any, device: Any) -> Live:
     """A Keras model, ready to be measured."""
     return KerasLive(model, analysis, target=target, seed=seed, training=training, dtype=dtype, device=device)
+
+
+def facts(plan: Plan, run: Run) -> Facts:
+    """What a forward pass says in place of what theory assumes."""
+    inputs = {f"input.{k}": keras.ops.convert_to_tensor(x) for k, x in enumerate(run.arrays)}
+    graph = recording.capture(_Shared(run.model, run.given, False), inputs, listener=Gauge)
+    check_same(plan.graph, graph, run.model.name)
+    found = {own.name: {k: op.params[k] for k in FACTS if k in op.params} for own, op in zip(plan.graph.ops, graph.ops, strict=True)}
+    return {name: told for name, told in found.items() if told}
