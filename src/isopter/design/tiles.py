@@ -110,12 +110,14 @@ def joined(halos: list[Halo]) -> Halo:
 def _to_a_size_of_its_own(about: Subject, op: int) -> bool:
     """Whether an interpolation was given a size, not a factor, and one that follows no other map by a whole factor."""
     target = about.ops[op]
-    count = len(target.params["steps"])
-    before, after = about.ops[target.inputs[0]].shape[-count:], target.shape[-count:]
+    source, rank, count = about.ops[target.inputs[0]], len(target.shape), len(target.params["steps"])
+    axes = tuple(target.params.get("layout", range(rank)))[rank - count :]
+    before, after = tuple(source.shape[a] for a in axes), tuple(target.shape[a] for a in axes)
     if before == after or None not in target.params["steps"]:
         return False
     whole = all(n and m and (m % n == 0 or n % m == 0) for n, m in zip(before, after, strict=True))
-    return not whole or not any(other.shape[-count:] == after for other in about.ops[:op])
+    same = (other for other in about.ops[:op] if len(other.shape) == rank)
+    return not whole or not any(tuple(other.shape[a] for a in axes) == after for other in same)
 
 
 def _reach(step: Progression) -> tuple[int, int]:

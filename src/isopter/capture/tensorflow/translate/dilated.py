@@ -12,10 +12,15 @@ from isopter.capture.static.builder import Builder
 from isopter.graph import Op
 
 
-def as_dilated(rec: Builder, op: int, block: Sequence[int]) -> int | None:
-    """The dilated window that stands between a SpaceToBatch and the BatchToSpace, by the same `block`, that `op` goes into.
+Crops = Sequence[Sequence[int]]
+"""What is cut off before and after, per axis behind the batch."""
 
-    Of length L + (1 - kernel) * block, as BatchToSpace would give it before its crops. None where something else stands there.
+
+def as_dilated(rec: Builder, op: int, block: Sequence[int], crops: Crops) -> int | None:
+    """The dilated window that stands between a SpaceToBatch and the BatchToSpace, by the same `block`, that `op` goes into, with its crops.
+
+    Of length L + (1 - kernel) * block less the crops. Zeros that SpaceToBatch pads a convolution's input with are the convolution's own
+    padding. None where something else stands there.
     """
     squeezed = rec.ops[op].source == "squeeze"
     window = rec.ops[rec.ops[op].inputs[0] if squeezed else op]
@@ -30,19 +35,46 @@ def as_dilated(rec: Builder, op: int, block: Sequence[int]) -> int | None:
         if added is None:
             return None
         into = rec.ops[into].inputs[0]
-    source = _undone(rec, into, block)
-    if source is None:
+    padded = _undone(rec, into, block)
+    if padded is None:
         return None
+    lead = _lead(rec, padded, rec.labels[into], crops) if window.kind == "conv" else None
+    source = padded if lead is None else rec.ops[padded].inputs[0]
     op = source if added is None else moves.unsqueeze(rec, source, added)
-    rank = len(window.shape)
-    axes = tuple(p.get("layout", range(rank)))[2:]
-    dilation = tuple(_block_of(axis, added, block) for axis in axes)
+    sizes = list(rec.shape(padded))
+    if added is not None:
+        sizes.insert(added, 1)
+    axes = tuple(p.get("layout", range(len(sizes))))[2:]
+    at = [_place(axis, added) for axis in axes]
+    dilation = tuple(1 if k is None or k >= len(block) else block[k] for k in at)
+    pad = tuple(0 if k is None or lead is None or k >= len(lead) else lead[k] for k in at)
     shape = list(window.shape)
-    shape[0] = rec.shape(op)[0]
-    for axis, d, k in zip(axes, dilation, p["kernel"], strict=True):
-        shape[axis] = rec.shape(op)[axis] - d * (k - 1)
-    made = rec.emit(window.kind, tuple(shape), [op], {**p, "dilation": dilation}, window.source)
-    return made if added is None else moves.squeeze(rec, made, [added])
+    shape[0] = sizes[0]
+    for axis, k, d, taps in zip(axes, at, dilation, p["kernel"], strict=True):
+        cut = sum(crops[k]) if lead is not None and k is not None and k < len(crops) else 0
+        shape[axis] = sizes[axis] - d * (taps - 1) - cut
+    made = rec.emit(window.kind, tuple(shape), [op], {**p, "dilation": dilation, "pad": pad}, window.source)
+    made = made if added is None else moves.squeeze(rec, made, [added])
+    return made if lead is not None else cropped(rec, made, crops)
+
+
+def cropped(rec: Builder, op: int, crops: Crops) -> int:
+    """`op` without its borders."""
+    for axis, (first, last) in enumerate(crops, start=1):
+        op = moves.slice_axis(rec, op, axis, first, 1, rec.shape(op)[axis] - first - last)
+    return op
+
+
+def _lead(rec: Builder, op: int, label: str, crops: Crops) -> list[int] | None:
+    """What a convolution pads before each axis behind the batch, if `op` is the padding of the SpaceToBatch called `label`: of a layer that
+    pads, it is that layer's. None where it is none, or where more is cropped than was padded."""
+    given = rec.ops[op]
+    if given.kind != "pad" or given.params["mode"] != "constant" or rec.labels[op] != label or given.params["before"][0]:
+        return None
+    before = list(given.params["before"][1:])
+    for k, (first, _) in enumerate(crops):
+        before[k] -= first
+    return before if min(before) >= 0 else None
 
 
 def _added(op: Op) -> int | None:
@@ -53,11 +85,9 @@ def _added(op: Op) -> int | None:
     return next(a for a in range(len(op.shape)) if a not in kept)
 
 
-def _block_of(axis: int, added: int | None, block: Sequence[int]) -> int:
-    if axis == added:
-        return 1
-    at = axis - (added is not None and axis > added) - 1
-    return block[at] if at < len(block) else 1
+def _place(axis: int, added: int | None) -> int | None:
+    """The number of an axis behind the batch, as SpaceToBatch counts them; None for the one that was added."""
+    return None if axis == added else axis - (added is not None and axis > added) - 1
 
 
 def _undone(rec: Builder, op: int, block: Sequence[int]) -> int | None:

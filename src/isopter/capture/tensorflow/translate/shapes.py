@@ -13,7 +13,7 @@ from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Data, Value
 from isopter.capture.tensorflow.node import Node
 from isopter.capture.tensorflow.translate import Translated, opaque, tf_op
-from isopter.capture.tensorflow.translate.dilated import as_dilated
+from isopter.capture.tensorflow.translate.dilated import as_dilated, cropped
 from isopter.capture.tensorflow.translate.windows import order_of
 from isopter.errors import CaptureError
 
@@ -268,16 +268,14 @@ def batch_to_space(rec: Builder, node: Node) -> Translated:
     block, crops = _block(node)
     n, *rest = node.shape(0)
     m = len(block)
-    op = as_dilated(rec, node.source(), block)
-    if op is None:
-        op = moves.reshape(rec, node.source(), (*block, n // math.prod(block), *rest))
-        order = [m, *(a for k in range(m) for a in (m + 1 + k, k)), *range(2 * m + 1, len(rec.shape(op)))]
-        op = moves.transpose(rec, op, order)
-        wide = [size * b for size, b in zip(rest[:m], block, strict=True)]
-        op = moves.reshape(rec, op, (n // math.prod(block), *wide, *rest[m:]))
-    for axis, (first, last) in enumerate(crops.tolist(), start=1):
-        op = moves.slice_axis(rec, op, axis, first, 1, rec.shape(op)[axis] - first - last)
-    return op
+    dilated = as_dilated(rec, node.source(), block, crops.tolist())
+    if dilated is not None:
+        return dilated
+    op = moves.reshape(rec, node.source(), (*block, n // math.prod(block), *rest))
+    order = [m, *(a for k in range(m) for a in (m + 1 + k, k)), *range(2 * m + 1, len(rec.shape(op)))]
+    op = moves.transpose(rec, op, order)
+    wide = [size * b for size, b in zip(rest[:m], block, strict=True)]
+    return cropped(rec, moves.reshape(rec, op, (n // math.prod(block), *wide, *rest[m:])), crops.tolist())
 
 
 def _block(node: Node) -> tuple[list[int], np.ndarray]:
