@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import isopter as ip
+from isopter.report.rows import select
 
 keras = pytest.importorskip("keras")
 layers = keras.layers
@@ -54,6 +55,22 @@ class Net(keras.Model):
         for block in self.blocks:
             x = block(x)
         return {"map": x, "mean": keras.ops.mean(x, axis=(1, 2))}
+
+
+def test_rows_have_the_names_of_layers() -> None:
+    """A convolution is a few ops with its bias and activation: its row, and what is said of its result, name the layer."""
+    x = keras.Input((20, 20, 3))
+    y = layers.Conv2D(4, 3, activation="relu", name="first")(x)
+    y = layers.SeparableConv2D(4, 3, name="apart")(layers.MaxPooling2D(name="pool")(y))
+    analysis = ip.analyze(keras.Model(x, layers.Conv2D(2, 3, name="head")(y)))
+    rows = select(analysis).rows
+    assert [name for name, _ in rows] == ["first", "pool", "apart", "head"]
+    for name, index in rows:
+        assert analysis[name].size == analysis[analysis.ops[index]].size
+        assert (analysis[name].stride, analysis[name].start) == (analysis[analysis.ops[index]].stride, analysis[analysis.ops[index]].start)
+    assert analysis.outputs == ("head",)
+    assert {f.layer for f in analysis.findings()} == {"head"}
+    assert [name for name, _ in select(analysis, all_ops=True).rows] == list(analysis.ops) and "first.relu" not in analysis.ops
 
 
 def test_layers_have_the_names_of_keras() -> None:

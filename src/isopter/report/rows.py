@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -66,7 +67,8 @@ class Selection:
 def select(analysis: Analysis, *, depth: int | None = None, pattern: str | None = None, all_ops: bool = False) -> Selection:
     """Every op; those whose name or layer matches the glob `pattern`; or the outputs of the modules at `depth`.
 
-    With neither, and unless `all_ops`, inputs and ops whose field is that of their only input are left out. Raises UsageError for
+    With neither, and unless `all_ops`, inputs and ops whose field is that of their only input are left out; what is left of a layer, a
+    convolution without its bias and activation, is then called by the layer. Raises UsageError for
     a depth below 1 and LayerNotFound where nothing matches.
     """
     if depth is not None and depth < 1:
@@ -84,8 +86,24 @@ def select(analysis: Analysis, *, depth: int | None = None, pattern: str | None 
         return Selection(everything)
     inputs = set(analysis.graph.inputs)
     kept = tuple((name, i) for name, i in everything if i not in inputs and not _adds_nothing(analysis, i))
-    kept = kept or tuple((analysis.ops[i], i) for i in analysis.graph.outputs)
+    kept = as_layers(analysis, kept) or tuple((analysis.ops[i], i) for i in analysis.graph.outputs)
     return Selection(kept, len(everything) - len(inputs | {i for _, i in kept}))
+
+
+def as_layers(analysis: Analysis, kept: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """The rows with the names of layers where one row is all that is seen of a layer: its result sees the same, and has the same axes
+    (in another order, maybe)."""
+    ops = analysis.graph.ops
+    result = {op.name: i for i, op in enumerate(ops) if op.name == op.module}
+    rows = tuple(kept)
+    alone = Counter(ops[i].module for _, i in rows)
+    found = []
+    for name, index in rows:
+        path = ops[index].module
+        last = result.get(path, index)
+        same = alone[path] == 1 and sorted(ops[last].shape) == sorted(ops[index].shape) and _seen(analysis, last) == _seen(analysis, index)
+        found.append((path if last > index and same else name, index))
+    return tuple(found)
 
 
 def _matching(analysis: Analysis, pattern: str) -> tuple[tuple[str, int], ...]:

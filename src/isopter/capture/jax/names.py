@@ -60,8 +60,8 @@ def key_text(key: Key) -> str:
 def finished(rec: Builder, heard: Heard, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Graph:
     """The graph of all that an output or a module needs.
 
-    An op that is all a module did is called by the module's path, others by path and operation (``layer1.0.add``, then
-    ``layer1.0.add_1``). Layers are the modules; in a model without any, every op; and the outputs by name.
+    An op whose result a module returned, or that is all it did, is called by the module's path, others by path and operation
+    (``layer1.0.add``, then ``layer1.0.add_1``). Layers are the modules; in a model without any, every op; and the outputs by name.
     """
     if not outputs:
         raise CaptureError("Nothing that the model returns depends on its input.")
@@ -114,7 +114,7 @@ def _names(rec: Builder, kept: Sequence[int], given: Mapping[int, str], made_by:
         op = rec.ops[index]
         if index in given:
             name = given[index]
-        elif op.module and per_module[op.module] == 1 and made_by.get(op.module, index) == index:
+        elif op.module and (made_by[op.module] == index if op.module in made_by else per_module[op.module] == 1):
             name = op.module
         else:
             name = f"{rec.labels[index]}.{op.source}" if rec.labels[index] else op.source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -15,8 +14,8 @@ Made = Mapping[str, Sequence[int | None]]
 def named(graph: Graph, made: Made, outputs: Mapping[str, int], issues: Sequence[Issue]) -> Graph:
     """`graph`, whose ops say in `module` which layer call ran them, with the names of Keras.
 
-    An op that is all a call did is called by its path, others by path and operation (``conv1.BiasAdd``, then ``conv1.BiasAdd_1``). The
-    layers are the calls (a second tensor that one returned is ``path:1``), and the outputs by name.
+    An op whose result a call returned is called by its path, others by path and operation (``conv1.convolution``, then
+    ``conv1.convolution_1``). The layers are the calls (a second tensor that one returned is ``path:1``), and the outputs by name.
     """
     names = _names(graph, {path: r[0] for path, r in made.items() if path and r and r[0] is not None})
     layers: dict[str, int] = {}
@@ -37,13 +36,12 @@ def named(graph: Graph, made: Made, outputs: Mapping[str, int], issues: Sequence
 
 def _names(graph: Graph, made_by: Mapping[str, int]) -> dict[int, str]:
     names = {index: name for name, index in graph.input_names.items()}
-    per_call = Counter(op.module for index, op in enumerate(graph.ops) if index not in names)
     used = set(names.values())
     for index, op in enumerate(graph.ops):
         if index in names:
             continue
-        alone = op.module and per_call[op.module] == 1 and made_by.get(op.module) == index
-        name = op.module if alone else f"{op.module}.{op.source}" if op.module else op.source
+        returned = op.module and made_by.get(op.module) == index
+        name = op.module if returned else f"{op.module}.{op.source}" if op.module else op.source
         label, repeat = name, 0
         while label in used or made_by.get(label, index) != index:
             repeat += 1

@@ -53,11 +53,12 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
 
 
 def _named(graph: Graph, names: list[str]) -> Graph:
-    """The graph, whose inputs are called as Keras calls them."""
+    """The graph, whose inputs are called as Keras calls them, and the results of layers as the layers."""
     taken = {op.name for op in graph.ops}
     new = {index: name if name not in taken else f"{name}.input" for name, index in zip(names, graph.input_names.values(), strict=True)}
+    new |= {index: path for path, index in graph.layers.items() if graph.ops[index].module == path and path not in taken}
     ops = tuple(replace(op, name=new.get(index, op.name)) for index, op in enumerate(graph.ops))
-    return replace(graph, ops=ops, input_names={name: index for index, name in new.items()})
+    return replace(graph, ops=ops, input_names={new[index]: index for index in graph.input_names.values()})
 
 
 @contextlib.contextmanager

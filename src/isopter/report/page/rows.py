@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isopter.report.rows import select
+from isopter.report.rows import as_layers, select
 
 if TYPE_CHECKING:
     from isopter.analysis import Analysis
@@ -19,8 +19,8 @@ Row = tuple[int, str, tuple[int, ...]]
 def page_rows(analysis: Analysis, origin: int) -> list[Row]:
     """In the order the model runs them; only ops that depend on the input op `origin`. Never empty."""
     plan = analysis._walk(origin).plan
-    chosen = {index: name for name, index in select(analysis).rows}
-    chosen |= {index: op.name for index, op in enumerate(analysis.graph.ops) if op.kind in ALWAYS}
+    worth = {index for _, index in select(analysis).rows} | {i for i, op in enumerate(analysis.graph.ops) if op.kind in ALWAYS}
+    chosen = {index: name for name, index in as_layers(analysis, ((analysis.ops[i], i) for i in sorted(worth)))}
     kept = [index for index in sorted(chosen) if index != origin and plan.depends(index)] or [origin]
     row_of = {index: row for row, index in enumerate(kept)}
     before: dict[int, frozenset[int]] = {}
