@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf  # type: ignore[import-untyped]
 
 from isopter.capture.keras.calls import followed
+from isopter.capture.keras.factors import with_factors
 from isopter.capture.keras.inputs import Arguments
 from isopter.capture.keras.names import named
 from isopter.capture.keras.outputs import output_names
@@ -31,6 +32,7 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
     paths: list[str] = []
     returned: list[tuple[str, Any]] = []
     made: dict[str, list[Any]] = {}
+    layers: dict[str, Any] = {}
 
     def around(path: str, call: Callable[[], Any]) -> Any:
         paths.append(path)
@@ -43,6 +45,7 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
         with followed(model, around) as calls:
             result = model(*args, training=training, **kwargs)
         returned[:] = output_names(result)
+        layers.update((MARK + path, layer) for path, layer in calls.layers.items())
         looped = {NUMBER.sub("", path) for path, own in calls.outputs.items() if not all(map(_is_ours, own))}
         made.update((path, own) for path, own in calls.outputs.items() if NUMBER.sub("", path) not in looped)
         return [tensor for _, tensor in returned] + [t for own in made.values() for t in own]
@@ -55,7 +58,7 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
         return paths[int(found[1])] if found else ""
 
     graph = function_graph(concrete, [s.name for s in given.tensors], lambda op: MARK + path_of(op.name))
-    return _finished(graph, [name for name, _ in returned], made, path_of)
+    return _finished(with_factors(graph, layers), [name for name, _ in returned], made, path_of)
 
 
 def _is_ours(tensor: Any) -> bool:

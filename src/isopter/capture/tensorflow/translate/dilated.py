@@ -11,7 +11,6 @@ from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
 from isopter.graph import Op
 
-
 Crops = Sequence[Sequence[int]]
 """What is cut off before and after, per axis behind the batch."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import tensorflow as tf  # type: ignore[import-untyped]
 
 from isopter.capture.static import moves
 from isopter.capture.static.builder import Builder
@@ -25,6 +27,38 @@ def _too_long(node: Node) -> bool:
     return max(sizes) > LONGEST or not min(sizes)
 
 
+def _steps(node: Node) -> tuple[float | None, float | None]:
+    """Input positions per output position where the graph says a factor (the shape of the image times whole numbers), else None per axis.
+
+    A size that was worked out in Python before the trace is a constant, and tells no factor.
+    """
+    unknown = None, None
+    product = _root(node.made.inputs[1])
+    if product.op.type != "Mul":
+        return unknown
+    sides = [_root(t) for t in product.op.inputs]
+    factors = [v for t in sides if t.op.type == "Const" and (v := tf.make_ndarray(t.op.get_attr("value"))).size in (1, 2)]
+    cuts = [t.op for t in sides if t.op.type == "StridedSlice"]
+    if len(factors) != 1 or len(cuts) != 1:
+        return unknown
+    shape = _root(cuts[0].inputs[0])
+    if shape.op.type != "Shape" or _root(shape.op.inputs[0]) is not _root(node.made.inputs[0]):
+        return unknown
+    found = np.broadcast_to(factors[0].reshape(-1), (2,)).tolist()
+    fits = all(f > 0 and n * f == m for f, n, m in zip(found, node.shape(0)[1:3], node.out[1:3], strict=True))
+    mine = [tf.get_static_value(t) for t in cuts[0].inputs[1:]]
+    places = None if any(v is None for v in mine) else tuple(int(v[0]) for v in mine if len(v) == 1)
+    inside = places in ((1, 3, 1), (1, -1, 1)) and not cuts[0].get_attr("begin_mask") and not cuts[0].get_attr("end_mask")
+    return (1 / found[0], 1 / found[1]) if fits and inside else unknown
+
+
+def _root(tensor: Any) -> Any:
+    """The tensor behind ops that pass its numbers on."""
+    while tensor.op.type in ("Identity", "Cast"):
+        tensor = tensor.op.inputs[0]
+    return tensor
+
+
 @tf_op("ResizeBilinear ResizeBicubic")
 def resize(rec: Builder, node: Node) -> Translated:
     """Half pixels, aligned corners, or (as in TensorFlow 1) points at the left edge of their pixel."""
@@ -36,7 +70,7 @@ def resize(rec: Builder, node: Node) -> Translated:
         "mode": mode,
         "align_corners": corners,
         "antialias": False,
-        "steps": (None, None),
+        "steps": (None, None) if corners else _steps(node),
         "layout": LAYOUT,
     }
     if not corners and not half:
@@ -51,7 +85,7 @@ def resize_nearest(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node)
     if not node.attr("align_corners", False):
         mode = "nearest-exact" if node.attr("half_pixel_centers", False) else "nearest"
-        params = {"mode": mode, "align_corners": False, "antialias": False, "steps": (None, None), "layout": LAYOUT}
+        params = {"mode": mode, "align_corners": False, "antialias": False, "steps": _steps(node), "layout": LAYOUT}
         return rec.emit("resample", node.out, [node.source()], params, "upsample_nearest")
     op = node.source()
     for axis in (1, 2):
