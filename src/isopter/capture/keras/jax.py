@@ -54,3 +54,9 @@ def wide() -> contextlib.AbstractContextManager[Any]:
     """A while in which arrays may be of 64 bits, in this thread."""
     allowed: contextlib.AbstractContextManager[Any] = jax.enable_x64(True)
     return allowed
+
+
+def compiled(call: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """`call`, a function of arrays, compiled when it is first called with arrays of these sizes."""
+    made: Callable[..., list[Any]] = jax.jit(call)
+    return made

@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from isopter.capture.keras.calls import followed
 from isopter.capture.keras.capture import build, first_line
+from isopter.capture.keras.compiled import Watched
 from isopter.capture.keras.double import in_double
 from isopter.capture.keras.inputs import arguments
 from isopter.capture.keras.kept import untouched
@@ -29,7 +29,10 @@ from isopter.graph import Shape
 Arrays = npt.NDArray[Any]
 
 MEMORY = 300_000_000
-"""Bytes to spend on the watched values of a batch."""
+"""Bytes to spend on the watched values of a batch, twice."""
+
+MOST = 14
+"""Pixels in a batch."""
 
 ROLES: dict[str, probes.Role] = {
     "bias": "zero", "beta": "zero", "moving_mean": "zero", "mean": "zero",
@@ -54,8 +57,10 @@ class KerasProber:
         self.given = arguments(model, size, inputs)
         self.drawn: tuple[int, list[tuple[Any, Any]]] | None = None
         shapes = [s.shape for s in self.given.tensors]
-        self.batched = None if not training and all(s[0] == 1 for s in shapes) else False
+        self.batched = not training and all(s[0] == 1 for s in shapes)
         self.double = True
+        self.watched: Watched | None = None
+        self.most = 0
 
     def changed(
         self, targets: Mapping[str, Target], origin: int, axes: tuple[int, ...], pixels: Sequence[tuple[int, ...]], probe: int
@@ -65,12 +70,17 @@ class KerasProber:
         base = [probes.baseline(s.shape, _numpy(s.dtype), kind, (self.seed, k)) for k, s in enumerate(self.given.tensors)]
         moved = [probes.perturbed(base[origin], axes, pixel, step) for pixel in pixels]
         with self._ready(draw) as lent:
-            run = _Run(self, targets, lent)
-            if self.double:
-                self.double = run.works(base)
-            if self.batched is None:
-                self.batched = run.takes_batches(base)
-            rows = run.in_batches(base, origin, moved) if self.batched else run.one_by_one(base, origin, moved)
+            if self.watched is None or not self.watched.fits(targets, [v for v, _ in lent]):
+                self.watched = Watched(self.model, self.given, self.training, dict(targets), [v for v, _ in lent])
+                self.most = 0
+            run = _Run(self, targets, lent, self.watched)
+            rows = run.in_batches(base, origin, moved) if self.batched else None
+            if rows is None and self.double and not run.works(base):
+                self.double = False
+                rows = run.in_batches(base, origin, moved) if self.batched else None
+            self.batched = rows is not None
+            if rows is None:
+                rows = run.one_by_one(base, origin, moved)
         return {key: np.array([row[key] for row in rows], np.bool_) for key in targets}
 
     @contextlib.contextmanager
@@ -93,23 +103,52 @@ class KerasProber:
 class _Run:
     """Runs of a model on numbers, and what they change."""
 
-    def __init__(self, prober: KerasProber, targets: Mapping[str, Target], lent: list[tuple[Any, Any]]) -> None:
-        self.prober, self.targets, self.lent = prober, targets, lent
+    def __init__(self, prober: KerasProber, targets: Mapping[str, Target], lent: list[tuple[Any, Any]], watched: Watched) -> None:
+        self.prober, self.targets, self.lent, self.watched = prober, targets, lent, watched
 
-    def in_batches(self, base: list[Arrays], origin: int, moved: list[Arrays]) -> list[dict[str, probes.Bools]]:
-        """All pixels at once, as far as memory goes; compared sample by sample with a batch of the same size that nothing moved."""
-        each = sum(math.prod(t.shape) for t in self.targets.values()) * 8 + 1
-        chunk = min(len(moved), max(MEMORY // each, 1))
+    def in_batches(self, base: list[Arrays], origin: int, moved: list[Arrays]) -> list[dict[str, probes.Bools]] | None:
+        """Many pixels at once; compared sample by sample with a batch of the same size that nothing moved. None if samples meet.
+
+        The first and the last sample stay as they were, and all between them move: whatever mixes a batch, by whatever distance and
+        in whichever direction, shows in one of the two. All batches are of one size, which is compiled once.
+        """
+        count = self._rows(len(moved)) - 2
+        before = self._batch([np.repeat(b, count + 2, axis=0) for b in base])
+        if before is None or not all(map(probes.alike, before.values())):
+            return None
         rows: list[dict[str, probes.Bools]] = []
-        before = self.values([np.repeat(b, chunk, axis=0) for b in base])
-        for start in range(0, len(moved), chunk):
-            part = moved[start : start + chunk]
-            part += [base[origin]] * (chunk - len(part))
-            after = self.values([np.concatenate(part) if k == origin else np.repeat(b, chunk, axis=0) for k, b in enumerate(base)])
-            for k in range(min(chunk, len(moved) - start)):
-                one, other = ({key: values[k : k + 1] for key, values in run.items()} for run in (before, after))
-                rows.append(self._differences(one, other))
+        for start in range(0, len(moved), count):
+            part = moved[start : start + count]
+            still = [base[origin]] * (count + 1 - len(part))
+            batch = np.concatenate([base[origin], *part, *still])
+            after = self._batch([batch if k == origin else np.repeat(b, count + 2, axis=0) for k, b in enumerate(base)])
+            if after is None:
+                return None
+            found = [self._row(before, after, k) for k in range(count + 2)]
+            if any(unlike.any() for k in (0, *range(len(part) + 1, count + 2)) for unlike in found[k].values()):
+                return None
+            rows += found[1 : len(part) + 1]
         return rows
+
+    def _rows(self, count: int) -> int:
+        """How many samples are in a batch: of a size that memory allows, and once chosen the same."""
+        if not self.prober.most:
+            each = sum(math.prod(t.shape) for t in self.targets.values()) * 16 + 1
+            self.prober.most = min(count, max(MEMORY // each - 2, 1), MOST) + 2
+        return self.prober.most
+
+    def _batch(self, arrays: list[Arrays]) -> dict[str, Arrays] | None:
+        """The watched values of a batch; None where the model does not take one, or does not give everything for each sample."""
+        try:
+            found = self.values(arrays)
+        except CaptureError:
+            return None
+        size = len(arrays[0])
+        return found if all(found[key].shape == (size, *target.shape[1:]) for key, target in self.targets.items()) else None
+
+    def _row(self, before: Mapping[str, Arrays], after: Mapping[str, Arrays], k: int) -> dict[str, probes.Bools]:
+        one, other = ({key: values[k : k + 1] for key, values in run.items()} for run in (before, after))
+        return self._differences(one, other)
 
     def one_by_one(self, base: list[Arrays], origin: int, moved: list[Arrays]) -> list[dict[str, probes.Bools]]:
         """A run for every pixel."""
@@ -124,38 +163,20 @@ class _Run:
             return False
         return True
 
-    def takes_batches(self, base: list[Arrays]) -> bool:
-        """Whether two samples give everything twice."""
-        try:
-            found = self.values([np.repeat(b, 2, axis=0) for b in base])
-        except CaptureError:
-            return False
-        return all(found[key].shape == (2, *target.shape[1:]) for key, target in self.targets.items())
-
     def values(self, arrays: list[Arrays]) -> dict[str, Arrays]:
         """The watched values of one run."""
         prober = self.prober
         with untouched(prober.model), in_double(prober.model) if prober.double else contextlib.nullcontext():
             tensors = [keras.ops.convert_to_tensor(a, dtype=s.dtype) for a, s in zip(arrays, prober.given.tensors, strict=True)]
-            args, kwargs = prober.given.call(tensors)
             try:
-                with keras.StatelessScope(state_mapping=self.lent), followed(prober.model, lambda path, call: call()) as calls:
-                    prober.model(*args, training=prober.training, **kwargs)
+                made = self.watched(tensors, [value for _, value in self.lent])
             except Exception as error:
                 said = f"{type(error).__name__} when it ran: {first_line(error)}"
                 raise CaptureError(f"{prober.model.name} raised {said}") from error
-        return {key: _value_of(calls.outputs, target) for key, target in self.targets.items()}
+            return {key: np.asarray(keras.ops.convert_to_numpy(value)) for key, value in zip(self.targets, made, strict=True)}
 
     def _differences(self, before: Mapping[str, Arrays], after: Mapping[str, Arrays]) -> dict[str, probes.Bools]:
         return {key: probes.differs(before[key], after[key], target) for key, target in self.targets.items()}
-
-
-def _value_of(outputs: Mapping[str, Sequence[Any]], target: Target) -> Arrays:
-    found = outputs.get(target.path, [])
-    if target.output >= len(found):
-        what = "was not called, or returned less, when the model ran on numbers"
-        raise CaptureError(f"{target.path or 'The model'} {what}: the model asks for values.")
-    return np.asarray(keras.ops.convert_to_numpy(found[target.output]))
 
 
 def _fans(model: Any) -> dict[int, float]:

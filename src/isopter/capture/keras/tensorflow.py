@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,9 @@ from isopter.capture.keras.inputs import Arguments
 from isopter.capture.keras.names import named
 from isopter.capture.keras.outputs import output_names
 from isopter.capture.tensorflow.capture import function_graph
+from isopter.capture.tensorflow.flat import flatten
+from isopter.capture.tensorflow.prepared import prepared
+from isopter.capture.tensorflow.program import program_of
 from isopter.graph import Graph, Issue, Op
 
 TOKEN = re.compile(r"isopter_(\d+)[/.]")
@@ -83,3 +86,19 @@ def _finished(graph: Graph, names: list[str], made: dict[str, list[Any]], path_o
 
     graph = replace(graph, ops=tuple(map(plain, graph.ops)))
     return named(graph, by_call, outputs, tuple(map(where, graph.issues)))
+
+
+def compiled(call: Callable[..., list[Any]], arrays: Sequence[Any]) -> Callable[..., list[Any]]:
+    """`call`, a function of tensors, as the graph that it is for tensors like these. Functions that it hands to XLA are written out."""
+    function = tf.function(call, autograph=False)
+    concrete = function.get_concrete_function(*(tf.TensorSpec(a.shape, a.dtype) for a in arrays))
+    program = program_of(concrete)
+    if not any(f.attr["_XlaMustCompile"].b for f in program.library.values() if "_XlaMustCompile" in f.attr):
+        run: Callable[..., list[Any]] = concrete
+        return run
+    flat = flatten(program, [None] * len(program.inputs))
+    # convolutions are results too, so that none is fused with its bias: TensorFlow has no such kernel for those in groups
+    convolutions = [op.outputs[0].name for op in flat.graph.get_operations() if op.type == "Conv2D"]
+    own = prepared(flat, [*flat.outputs, *convolutions], None)
+    kept = [k for k, name in enumerate(program.inputs) if name in flat.inputs]
+    return lambda *given: own(*(given[k] for k in kept))[: len(flat.outputs)]
