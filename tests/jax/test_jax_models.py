@@ -20,6 +20,7 @@ from flax import nnx  # noqa: E402
 import isopter as ip  # noqa: E402
 from isopter.capture.jax.capture import jaxpr_graph  # noqa: E402
 from isopter.capture.jax.evaluate import evaluate  # noqa: E402
+from isopter.report.rows import select  # noqa: E402
 
 KEY = jax.random.key(0)
 
@@ -242,3 +243,20 @@ class Masked(eqx.Module):
 
     def __call__(self, x: Any) -> Any:
         return x @ (self.weight * np.tril(np.ones((7, 7), np.float32)))
+
+
+def test_rows_have_the_names_of_layers() -> None:
+    """A convolution of Equinox gains and drops a batch; its one row is the layer's."""
+
+    class Two(eqx.Module):
+        first: eqx.nn.Conv2d
+        second: eqx.nn.Conv2d
+
+        def __init__(self) -> None:
+            self.first, self.second = eqx.nn.Conv2d(3, 4, 3, key=KEY), eqx.nn.Conv2d(4, 2, 3, key=KEY)
+
+        def __call__(self, x: Any) -> Any:
+            return self.second(jax.nn.relu(self.first(x)))
+
+    analysis = ip.analyze(Two(), (3, 20, 20))
+    assert [name for name, _ in select(analysis).rows] == ["first", "second"] and analysis["second"].size == (5, 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,7 @@ def select(analysis: Analysis, *, depth: int | None = None, pattern: str | None 
 
 def as_layers(analysis: Analysis, kept: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """The rows with the names of layers where one row is all that is seen of a layer: its result sees the same, and has the same axes
-    (in another order, maybe)."""
+    (in another order, maybe, or with others of length 1)."""
     ops = analysis.graph.ops
     result = {op.name: i for i, op in enumerate(ops) if op.name == op.module}
     rows = tuple(kept)
@@ -101,9 +101,13 @@ def as_layers(analysis: Analysis, kept: Iterable[tuple[str, int]]) -> tuple[tupl
     for name, index in rows:
         path = ops[index].module
         last = result.get(path, index)
-        same = alone[path] == 1 and sorted(ops[last].shape) == sorted(ops[index].shape) and _seen(analysis, last) == _seen(analysis, index)
+        same = alone[path] == 1 and _long(ops[last].shape) == _long(ops[index].shape) and _seen(analysis, last) == _seen(analysis, index)
         found.append((path if last > index and same else name, index))
     return tuple(found)
+
+
+def _long(shape: Sequence[int]) -> list[int]:
+    return sorted(n for n in shape if n > 1)
 
 
 def _matching(analysis: Analysis, pattern: str) -> tuple[tuple[str, int], ...]:
