@@ -141,7 +141,7 @@ def expected(
         pulled = energy.pull(walks.plan, op, _unit_block(field, index), context=whole, clip=inside, facts=facts)
     except NotCovered as reason:
         return NotExpected(field.name, str(reason))
-    if pulled is None:
+    if pulled is None or not pulled.energy.values.any():
         if not field.support(index, clip=inside).count:
             raise UsageError(f"Unit {index} of {field.name} reads nothing of the input: choose another unit.")
         raise UsageError(
@@ -196,4 +196,9 @@ def measured_facts(field: Field, model: Any, data: Any, seed: int) -> Mapping[st
     """What one forward pass of the live model says in place of the assumptions."""
     from isopter.erf.live import measures
 
-    return measures(model, "expected(model=...)").one_pass(field.walks.plan, model, data, seed)
+    facts = measures(model, "expected(model=...)").one_pass(field.walks.plan, model, data, seed)
+    for name, own in facts.items():
+        if not np.isfinite(np.hstack([np.ravel(number) for number in own.values()])).all():
+            what = "weights" if "power" in own else "values"
+            raise UsageError(f"The {what} of {name} are not finite in the model's forward pass. Look at them, or give other data.")
+    return facts

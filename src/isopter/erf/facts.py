@@ -140,4 +140,4 @@ def _signs(shape: tuple[int, ...], space: tuple[int, ...]) -> npt.NDArray[np.flo
     """+1 or -1 at random, laid with the axes of space last: those that `gauge` draws, from the same generator (MT19937)."""
     order = [a for a in range(len(shape)) if a not in space] + sorted(a for a in space if a < len(shape))
     raw = np.random.RandomState(0).randint(0, 2**32, size=[shape[a] for a in order], dtype=np.uint32)
-    return ((raw & 1) * 2.0 - 1).transpose(np.argsort(order))
+    return np.where(raw & 1, 1.0, -1.0).transpose(np.argsort(order))

@@ -17,11 +17,11 @@ from isopter.graph import Graph, Op
 
 def check_same(analysed: Graph, other: Graph, name: str) -> None:
     """Raise UsageError if a model's graph has other ops than the one that was analysed. Sizes may differ."""
-    ours, theirs = ([(op.kind, op.source, op.inputs) for op in graph.ops] for graph in (analysed, other))
+    ours, theirs = ([(op.kind, op.inputs and op.source, op.inputs) for op in graph.ops] for graph in (analysed, other))
     if ours == theirs:
         return
     both = zip(analysed.ops, other.ops, ours, theirs, strict=False)
-    strange = next((b.name for _, b, x, y in both if x != y), other.ops[-1].name if len(theirs) > len(ours) else analysed.ops[-1].name)
+    strange = next((a.name for a, _, x, y in both if x != y), analysed.ops[-1].name)
     raise UsageError(f"{name} is not the model that was analysed, or runs otherwise on these data: the two differ at {strange}.")
 
 
@@ -35,6 +35,14 @@ def noise(plan: Plan, seed: int) -> dict[str, npt.NDArray[np.float32]]:
     return {name: drawn(seed, k, f, [f.shape[a] for a in f.axes]) for k, (name, f) in enumerate(frames.items())}
 
 
+def given(plan: Plan, data: Any, seed: int) -> Any:
+    """The data of a pass as arrays; where there are none, noise: of one input in order, whatever it is called, of several by name."""
+    if data is not None:
+        return as_arrays(data)
+    made = noise(plan, seed)
+    return made if len(made) > 1 else tuple(made.values())
+
+
 def as_arrays(data: Any) -> Any:
     """Tensors of any library as arrays, in the tuples, lists and dicts that they come in."""
     if isinstance(data, Mapping):
@@ -44,6 +52,16 @@ def as_arrays(data: Any) -> Any:
     if callable(getattr(data, "detach", None)):
         data = data.detach().cpu()
     return np.asarray(data) if hasattr(data, "shape") else data
+
+
+def by_name(data: Any, shapes: Mapping[str, Sequence[int] | None], title: str) -> dict[str, Any]:
+    """The data of every input that has axes, which are given by name, in order, or as one array. Raises UsageError where one is missing."""
+    listed = data if isinstance(data, tuple | list) else (data,)
+    found = dict(data) if isinstance(data, Mapping) else dict(zip(shapes, listed, strict=False))
+    missing = [name for name, shape in shapes.items() if name not in found and (shape is None or len(shape))]
+    if missing:
+        raise UsageError(f"{title} has the inputs {', '.join(shapes)}, and data none for {missing[0]}. Give a tuple, or a dict by name.")
+    return found
 
 
 def finals(built: Sequence[Op], graph: Graph) -> dict[int, int]:

@@ -17,7 +17,7 @@ from isopter.capture.jax.models import subject_of
 from isopter.capture.jax.names import key_text
 from isopter.capture.jax.trace import _arguments, _is_array, traced
 from isopter.erf.facts import Facts, measured
-from isopter.erf.passes import as_arrays, check_same, finals, noise
+from isopter.erf.passes import check_same, finals, given
 from isopter.errors import CaptureError, IsopterError, UsageError
 from isopter.fields.plan import Plan
 
@@ -29,11 +29,9 @@ def facts(plan: Plan, model: Any, data: Any, seed: int) -> Facts:
     subject = subject_of(model, False)
     if subject.bare:
         raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
-    given: Any = noise(plan, seed) if data is None else as_arrays(data)
-    if data is None and len(given) == 1:
-        given = tuple(given.values())
-    found = traced(model, None, given, False)
-    args, kwargs = _arguments(subject, None, given)
+    values = given(plan, data, seed)
+    found = traced(model, None, values, False)
+    args, kwargs = _arguments(subject, None, values)
     leaves = [leaf for leaf in jax.tree.leaves((args, kwargs)) if _is_array(leaf)]
     names = [*(None for _ in found.weights), *found.names]
     run = run_of(found.closed, [*found.weights, *leaves], names, found.outputs, found.name)
@@ -112,12 +110,12 @@ class JaxPass:
         keys = {new: key_text(heard[op]) for op, new in finals(capture.rec.ops, self.graph).items() if op in heard}
         found: dict[str, Any] = {}
         run = _Taped(frozenset(keys.values()), found)
-        given = [run.wide(x if _is_key(x) else jax.numpy.asarray(x)) for x in arguments]
-        run.jaxpr(closed.jaxpr, [run.wide(x) for x in closed.consts], given, "")
+        wide = [run.wide(x if _is_key(x) else jax.numpy.asarray(x)) for x in arguments]
+        run.jaxpr(closed.jaxpr, [run.wide(x) for x in closed.consts], wide, "")
         self.tape = run.tape
         self._made = {id(out): at for at, entry in enumerate(self.tape) for out in entry.outs}
         self._values = {op: found[key] for op, key in keys.items() if key in found}
-        images = [x for x, name in zip(given, names, strict=True) if name is not None and getattr(x, "shape", ())]
+        images = [x for x, name in zip(wide, names, strict=True) if name is not None and x.shape]
         self._values |= dict(zip(self.graph.input_names.values(), images, strict=True))
         self._data = {id(x) for x in images}
         for entry in self.tape:

@@ -54,7 +54,8 @@ def facts(plan: Plan, run: Run) -> Facts:
 
     def ours(*tensors: Any) -> list[Any]:
         graph = tf.compat.v1.get_default_graph()
-        return [t for t in run(*tensors) if t.graph is graph]  # and not of the body of a loop in it
+        own, made = run.results(*tensors)
+        return own + [t for several in made if all(t.graph is graph for t in several) for t in several]  # no bodies of loops
 
     specs = run.given.tensors
     concrete = tf.function(ours, autograph=False).get_concrete_function(*(tf.TensorSpec(s.shape, s.dtype) for s in specs))

@@ -20,7 +20,7 @@ from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.probe import opened, runtime, said
 from isopter.capture.static.values import Data
 from isopter.erf.facts import Facts, measured
-from isopter.erf.passes import as_arrays, check_same, finals, noise
+from isopter.erf.passes import by_name, check_same, finals, given
 from isopter.errors import CaptureError
 from isopter.fields.plan import Plan
 from isopter.graph import Shape
@@ -35,14 +35,13 @@ def facts(plan: Plan, model: Any, data: Any, seed: int) -> Facts:
     package = runtime("The forward pass of an ONNX model")
     home = Path(model).expanduser() if isinstance(model, str | Path) else None
     proto = checked_model(model) if home is None else read_model(home, whole=True)
-    given: Any = noise(plan, seed) if data is None else as_arrays(data)
-    shapes = sized(proto.graph, None, given)
-    listed = given if isinstance(given, tuple | list) else (given,)
-    values = given if isinstance(given, Mapping) else dict(zip(shapes, listed, strict=False))
-    feeds = {name: _fed(values.get(name), shape, code) for name, (shape, code) in shapes.items()}
+    data = given(plan, data, seed)
+    shapes = sized(proto.graph, None, data)
     title = home.name if home is not None else proto.graph.name or "The model"
+    values = by_name(data, {name: shape for name, (shape, _) in shapes.items()}, title)
+    feeds = {name: _fed(values.get(name), shape, code) for name, (shape, code) in shapes.items()}
     capture = Capture(proto, home)
-    graph = capture.run(None, given)
+    graph = capture.run(None, data)
     check_same(plan.graph, graph, title)
     return measured(plan, OnnxPass(package, capture, graph, feeds))
 
@@ -53,7 +52,7 @@ def _fed(value: Any, shape: Shape, code: int) -> npt.NDArray[Any]:
     return np.ones(shape, dtype) if value is None else np.asarray(value).astype(dtype)
 
 
-class Erf(OpRun):  # type: ignore[misc]
+class Erf(OpRun):
     """In double precision; that of onnx's reference is in single."""
 
     op_domain = ""

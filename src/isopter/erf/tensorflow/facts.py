@@ -15,7 +15,7 @@ from isopter.capture.tensorflow.concrete import traced
 from isopter.capture.tensorflow.prepared import _Run
 from isopter.capture.tensorflow.program import said
 from isopter.erf.facts import Facts, measured
-from isopter.erf.passes import as_arrays, check_same, finals, noise
+from isopter.erf.passes import by_name, check_same, finals, given
 from isopter.errors import CaptureError
 from isopter.fields.plan import Plan
 
@@ -29,16 +29,17 @@ FAILS = (tf.errors.OpError, ValueError, TypeError, NotImplementedError, LookupEr
 
 def facts(plan: Plan, model: Any, data: Any, seed: int) -> Facts:
     """See `isopter.erf.live.Measures`."""
-    given: Any = noise(plan, seed) if data is None else as_arrays(data)
-    if data is None and len(given) == 1:
-        given = tuple(given.values())
-    found = traced(model, None, given, False)
-    listed = given if isinstance(given, tuple | list) else (given,)
-    values = given if isinstance(given, Mapping) else dict(zip(found.names, listed, strict=False))
+    values = given(plan, data, seed)
+    found = traced(model, None, values, False)
     capture = captured(found.program, found.names, None, found.shapes)
-    run = pass_of(capture, values, found.name)
+    run = pass_of(capture, by_name(values, _shapes(capture), found.name), found.name)
     check_same(plan.graph, run.graph, found.name)
     return measured(plan, run)
+
+
+def _shapes(capture: Capture) -> dict[str, tuple[int, ...]]:
+    found = zip(capture.names, capture.flat.inputs, strict=True)
+    return {name: tuple(capture.flat.graph.get_tensor_by_name(f"{node}:0").shape.as_list()) for name, node in found}
 
 
 def pass_of(capture: Capture, values: Mapping[str, Any], title: str) -> TensorFlowPass:
