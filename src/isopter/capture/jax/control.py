@@ -9,6 +9,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
 from isopter.capture.jax.node import Node
+from isopter.capture.jax.recurrent import recurrent
 from isopter.capture.jax.translate.pointwise import POINTWISE
 from isopter.capture.static import moves
 from isopter.capture.static.values import Const, Data, Value, Weight
@@ -36,7 +37,7 @@ def inner_of(name: str, params: Any) -> ClosedJaxpr | None:
     return ClosedJaxpr(found, ()) if found is not None and not isinstance(found, ClosedJaxpr) else found
 
 
-_POINTWISE: dict[int, tuple[Any, bool]] = {}
+_POINTWISE: dict[tuple[int, int], tuple[Any, bool]] = {}
 
 
 def is_pointwise(inner: ClosedJaxpr, ins: Sequence[Value], eqn: Any) -> bool:
@@ -49,24 +50,31 @@ def is_pointwise(inner: ClosedJaxpr, ins: Sequence[Value], eqn: Any) -> bool:
         return False
     if any(eqn.invars[k].aval.shape for k in range(len(ins)) if k not in data):
         return False
-    known = _POINTWISE.get(id(inner.jaxpr))
+    key = id(inner.jaxpr), data[0]
+    known = _POINTWISE.get(key)
     if known is None or known[0] is not inner.jaxpr:
         if len(_POINTWISE) > 4096:
             _POINTWISE.clear()
-        known = _POINTWISE[id(inner.jaxpr)] = inner.jaxpr, _only_pointwise(inner, eqn.outvars[0].aval.shape)
+        known = _POINTWISE[key] = inner.jaxpr, _only_pointwise(inner, eqn.outvars[0].aval.shape, {inner.jaxpr.invars[data[0]]})
     return known[1]
 
 
-def _only_pointwise(inner: ClosedJaxpr, shape: tuple[int, ...]) -> bool:
+def _only_pointwise(inner: ClosedJaxpr, shape: tuple[int, ...], data: set[Any]) -> bool:
+    """`data`: the variables that depend on the operand, so far. A choice that they do not make hides one side, and is no activation."""
     if inner.consts or not inner.jaxpr.eqns or isinstance(inner.jaxpr.outvars[0], Literal) or inner.jaxpr.outvars[0] in inner.jaxpr.invars:
         return False
     for eqn in inner.jaxpr.eqns:
+        read = [not isinstance(v, Literal) and v in data for v in eqn.invars]
+        if any(read):
+            data.update(eqn.outvars)
+        if eqn.primitive.name == "select_n" and not read[0]:
+            return False
         deeper = inner_of(eqn.primitive.name, eqn.params)
         shapes = {v.aval.shape for v in (*eqn.invars, *eqn.outvars)} - {(), shape}
         if shapes or len(eqn.outvars) != 1:
             return False
         if deeper is not None:
-            if not _only_pointwise(deeper, shape):
+            if not _only_pointwise(deeper, shape, {v for v, r in zip(deeper.jaxpr.invars, read, strict=True) if r}):
                 return False
         elif eqn.primitive.name == "broadcast_in_dim":
             if eqn.invars[0].aval.shape not in ((), shape):
@@ -100,13 +108,16 @@ def _cond(capture: Capture, node: Node, scopes: tuple[Any, ...], key: tuple[Any,
 
 
 def _scan(capture: Capture, node: Node, scopes: tuple[Any, ...], key: tuple[Any, ...]) -> list[Value]:
-    """Step by step. `xs` are cut along their first axis, and the results of all steps stacked along theirs."""
+    """One recurrent op where it is one, else step by step: `xs` are cut along their first axis, and the results stacked along theirs."""
     p = node.params
     closed, length = p["jaxpr"], int(p["length"])
     if "num_consts" in p:
         first, carried = p["num_consts"], p["num_carry"]
     else:
         return _bounded(capture, node, "A scan of a form that isopter does not know: bounded by all that it reads")
+    whole = recurrent(capture, node)
+    if whole is not None:
+        return whole
     if equations(closed.jaxpr) * length > UNROLLED:
         return _bounded(capture, node, f"A loop of {length} steps is not unrolled: bounded by all that it reads")
     rec = capture.rec

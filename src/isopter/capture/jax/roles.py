@@ -121,7 +121,8 @@ class _Walk:
         loops = eqn.primitive.name == "scan"
         if loops and tainted:
             first, count = eqn.params.get("num_consts", 0), eqn.params.get("num_carry", 0)
-            tainted |= {v for v in inner.invars[first : first + count] if v not in inside}
+            tainted |= {v for v in inner.invars[first : first + count] if v not in inside} | _reached(inner, tainted, first, count)
+            inside = {v: k for v, k in inside.items() if v not in tainted}
         self.follow(inner, inside, tainted, f"{at}/")
         for var, out in zip(eqn.outvars, inner.outvars, strict=False):
             if isinstance(out, Literal):
@@ -158,6 +159,21 @@ class _Walk:
             for weight in made.weights:
                 one = weight in self.rests and name in ("mul", "div")
                 self.uses.setdefault(weight, Use("one") if one else use)
+
+
+def _reached(inner: Any, data: set[Any], first: int, count: int) -> set[Any]:
+    """Which of the variables that a loop carries (`count` of them, from number `first`) depend on `data` after some step."""
+    found: set[Any] = set()
+    while True:
+        read = data | found
+        for eqn in inner.eqns:
+            if any(not isinstance(v, Literal) and v in read for v in eqn.invars):
+                read.update(eqn.outvars)
+        carried = zip(inner.invars[first : first + count], inner.outvars[:count], strict=True)
+        more = {v for v, out in carried if not isinstance(out, Literal) and out in read}
+        if more <= found:
+            return found
+        found |= more
 
 
 def _fan_in(eqn: Any, position: int) -> float:
