@@ -26,11 +26,6 @@ def output(model: Any, size: tuple[int, ...] | None = None, **options: Any) -> F
     return analysis[analysis.outputs[0]]
 
 
-def fitting(name: str) -> list[twins.Layer]:
-    """A network without SiLU, which TensorFlow takes apart into a product of two computed tensors."""
-    return [("relu", 0, 0) if layer[0] == "silu" else layer for layer in twins.NETWORKS[name]]
-
-
 @pytest.mark.parametrize("name", ["plain", "unet"])
 def test_jax_says_what_torch_says(name: str) -> None:
     pytest.importorskip("jax")
@@ -42,10 +37,11 @@ def test_jax_says_what_torch_says(name: str) -> None:
     assert not twins.close(field.expected().map, theirs.map, 0.01)
 
 
-@pytest.mark.parametrize("name", ["strided", "unet"])
+@pytest.mark.parametrize("name", ["plain", "strided", "unet"])
 def test_tensorflow_says_what_torch_says(name: str) -> None:
     pytest.importorskip("tensorflow")
-    module, function = twins.Torch(fitting(name)), twins.tensorflow_net(fitting(name))
+    network = twins.NETWORKS[name]
+    module, function = twins.Torch(network), twins.tensorflow_net(network)
     theirs, ours = output(module, FIRST).expected(model=module), output(function, LAST).expected(model=function)
     assert twins.close(ours.map, theirs.map, SAME) and ours.assumptions == theirs.assumptions
 

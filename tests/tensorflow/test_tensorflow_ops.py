@@ -92,3 +92,31 @@ def test_channels_first() -> None:
     proof = ip.verify(tf.function(first), shape, units=16)
     assert not found.issues and proof.ok, proof
     assert (found["conv"].start, found["explicit"].start, found["depthwise"].size) == ((0, 0), (-2, 0), (5, 5))
+
+
+ACTIVATIONS = {
+    "silu": lambda x: tf.nn.silu(x),
+    "gelu": lambda x: tf.nn.gelu(x),
+    "gelu by tanh": lambda x: tf.nn.gelu(x, approximate=True),
+    "mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "hardswish": lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_that_are_taken_apart_are_known_again(name: str) -> None:
+    """By their values; so the theory of gradients has an answer."""
+    kernel = tf.ones((3, 3, 3, 3))
+    function = tf.function(lambda x: tf.nn.conv2d(ACTIVATIONS[name](x), kernel, 1, "SAME"))
+    a = ip.analyze(function, (1, 12, 12, 3))
+    assert [op.source for op in a.graph.ops if op.kind == "pointwise"] == [name.split()[0]]
+    assert a[a.outputs[0]].expected().sigma[0] == pytest.approx((2 / 3) ** 0.5)
+    assert ip.verify(function, (1, 12, 12, 3), units=4).ok
+
+
+def test_functions_of_a_number_of_operands_that_is_not_theirs() -> None:
+    """A sum of three, and a product of a tensor with a gate that is computed of other positions: no activations."""
+    three = ip.analyze(tf.function(lambda x: tf.add_n([x, x, x]) * x), (1, 8, 8, 3))
+    gate = ip.analyze(tf.function(lambda x: x * tf.sigmoid(tf.reduce_mean(x, (1, 2), keepdims=True))), (1, 8, 8, 3), axes=(1, 2))
+    assert three[three.outputs[0]].size == (1, 1)
+    assert gate["mul"].region((0, 0), context=True).hi == (8, 8)

@@ -57,12 +57,17 @@ FUNCTIONS: dict[str, Function] = {
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "erf": _erf,
+    "erfc": lambda x: 1 - _erf(x),
+    "relu6": lambda x: np.clip(x, 0, 6),
     "softplus": _softplus,
     "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "relu": lambda x: np.maximum(x, 0),
     "clip": np.clip,
 }
 """Links of a chain, by the names of pointwise ops."""
+
+OPERANDS = {"where": 3, "clip": 3, **dict.fromkeys(("add", "sub", "mul", "div", "pow", "gt", "lt"), 2)}
+"""How many operands a link has, where more than one."""
 
 NAMED: dict[str, tuple[Function, ...]] = {
     "silu": (lambda x: x * _sigmoid(x),),
@@ -113,7 +118,7 @@ def _named() -> tuple[list[str], Floats]:
 
 def _chain(chains: dict[int, Chain], source: str, operands: Sequence[Value]) -> Chain | None:
     function = FUNCTIONS.get(source)
-    if function is None or not 1 <= len(operands) <= 3:
+    if function is None or len(operands) != OPERANDS.get(source, 1):
         return None
     links: list[Chain] = []
     parts: list[Callable[[Floats], Any]] = []

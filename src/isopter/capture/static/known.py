@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from isopter.capture.static import moves
+from isopter.capture.static.activations import named
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Array, Const, Data, Value, Weight
 from isopter.graph import Shape
@@ -66,6 +67,12 @@ def pointwise(rec: Builder, source: str, operands: Sequence[Value], shape: Shape
         faint = None
     inputs = list(dict.fromkeys(v.op for v in operands if isinstance(v, Data)))
     return Data(rec.emit("pointwise", shape, inputs, found, source), fixed, faint if faint is not None and faint.any() else None)
+
+
+def called(rec: Builder, made: Data, source: str, operands: Sequence[Value]) -> Data:
+    """What was made, the function `source` of these operands, or the activation (SiLU, GELU) of which it turns out to be the last part."""
+    found = named(rec.chains, made.op, source, operands)
+    return made if found is None else Data(rec.emit("pointwise", rec.shape(made.op), [found[1]], {}, found[0]))
 
 
 def _numbers(source: str, operands: Sequence[Value], shape: Shape) -> dict[str, Any]:

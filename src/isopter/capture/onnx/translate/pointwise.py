@@ -7,7 +7,6 @@ import numpy as np
 from isopter.capture.onnx.node import Node
 from isopter.capture.onnx.translate import Translated, onnx_op, opaque
 from isopter.capture.static import known, moves
-from isopter.capture.static.activations import named
 from isopter.capture.static.builder import Builder
 from isopter.capture.static.values import Const, Data, Value
 from isopter.graph import Shape
@@ -37,13 +36,7 @@ def pointwise(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node)
     if len(operands) == 1 and node.op in ("Sum", "Max", "Min", "Mean"):
         return operands[0]
-    return _called(rec, node, known.pointwise(rec, POINTWISE[node.op], operands, node.out), POINTWISE[node.op], operands)
-
-
-def _called(rec: Builder, node: Node, made: Data, source: str, operands: list[Value]) -> Data:
-    """What was made, or the activation that it turns out to be."""
-    found = named(rec.chains, made.op, source, operands)
-    return made if found is None else Data(rec.emit("pointwise", node.out, [found[1]], {}, found[0]))
+    return known.called(rec, known.pointwise(rec, POINTWISE[node.op], operands, node.out), POINTWISE[node.op], operands)
 
 
 def _fits(shape: Shape, to: Shape) -> bool:
@@ -65,7 +58,7 @@ def clip(rec: Builder, node: Node) -> Value:
         params = {}
     data = [v for v in node.inputs if isinstance(v, Data)]
     made = known.pointwise(rec, "hardtanh" if params else "relu", data, node.out, params)
-    return _called(rec, node, made, "clip", [*data, *(Const.of(np.asarray(v)) for v in between)])
+    return known.called(rec, made, "clip", [*data, *(Const.of(np.asarray(v)) for v in between)])
 
 
 @onnx_op("Cast CastLike Identity Dropout")
@@ -88,7 +81,7 @@ def where(rec: Builder, node: Node) -> Value:
     condition, yes, no = (v for v in node.inputs if v is not None)
     if not any(isinstance(v, Data) for v in (yes, no)):
         return Data(rec.emit("pointwise", node.out, node.all_data(), {}, "where"))
-    return _called(rec, node, known.where(rec, condition, yes, no, node.out), "where", [condition, yes, no])
+    return known.called(rec, known.where(rec, condition, yes, no, node.out), "where", [condition, yes, no])
 
 
 @onnx_op("Trilu")

@@ -44,7 +44,9 @@ def pointwise(rec: Builder, node: Node) -> Translated:
         return opaque(rec, node)
     if len(node.inputs) == 1 and node.op == "AddN":
         return node.inputs[0]
-    return known.pointwise(rec, POINTWISE[node.op], node.inputs, node.out)
+    made = known.pointwise(rec, POINTWISE[node.op], node.inputs, node.out)
+    operands = [*node.inputs, Const.of(np.array(2.0))] if node.op == "Square" else node.inputs
+    return known.called(rec, made, POINTWISE[node.op], operands)
 
 
 def _fits(shape: Shape, to: Shape) -> bool:
