@@ -6,7 +6,7 @@ TensorFlow works out its shapes as it is imported, with the sizes of the inputs 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -291,3 +291,14 @@ def _needed(nodes: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         needed.add(name)
         todo += [t.partition(":")[0] for t in nodes[name].input]
     return {name: node for name, node in nodes.items() if name in needed}
+
+
+def ancestors(graph: Any, tensors: Iterable[str]) -> set[str]:
+    """The names of all ops that tensors are made of."""
+    todo, found = [graph.get_tensor_by_name(t).op for t in tensors], set()
+    while todo:
+        op = todo.pop()
+        if op.name not in found:
+            found.add(op.name)
+            todo += [t.op for t in op.inputs]
+    return found

@@ -13,7 +13,7 @@ import tensorflow as tf  # type: ignore[import-untyped]
 
 from isopter.capture.tensorflow import api
 from isopter.capture.tensorflow.channels import is_first, with_channels_last
-from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, flat_of, flatten
+from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, RUNS_PYTHON, Flat, ancestors, flat_of, flatten
 from isopter.capture.tensorflow.kernels import WIDE, runs, types_of, widened
 from isopter.capture.tensorflow.program import Held, program_of
 from isopter.errors import CaptureError
@@ -80,7 +80,7 @@ class _Run:
     def values(self, given: Mapping[str, Any], watch: Sequence[str]) -> list[Any]:
         """The tensors `watch`, from the values of the inputs."""
         found: dict[str, Any] = dict(given)
-        wanted = _ancestors(self.flat.graph, watch)
+        wanted = ancestors(self.flat.graph, watch)
         for op in self.flat.graph.get_operations():
             if op.name not in wanted or not op.outputs or op.outputs[0].name in found:
                 continue
@@ -200,14 +200,3 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 def _listed(made: Any) -> list[Any]:
     return list(made) if isinstance(made, list | tuple) else [made]
-
-
-def _ancestors(graph: Any, tensors: Sequence[str]) -> set[str]:
-    """The names of all ops that tensors are made of."""
-    todo, found = [graph.get_tensor_by_name(t).op for t in tensors], set()
-    while todo:
-        op = todo.pop()
-        if op.name not in found:
-            found.add(op.name)
-            todo += [t.op for t in op.inputs]
-    return found

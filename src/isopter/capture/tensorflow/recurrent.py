@@ -18,7 +18,7 @@ from isopter.capture.static.cells import STEPS, Cell, emitted, last, ordered, re
 from isopter.capture.static.values import Const, Data, Lost, Value, Weight
 from isopter.capture.tensorflow import translate
 from isopter.capture.tensorflow.control import Body
-from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, Flat
+from isopter.capture.tensorflow.flat import BRANCHES, LOOPS, Flat, ancestors
 from isopter.capture.tensorflow.fold import constant, folded
 from isopter.capture.tensorflow.lists import Items, of_rows
 from isopter.capture.tensorflow.node import Node
@@ -235,7 +235,7 @@ class _Numbers:
 
     def __init__(self, body: Body, watched: Sequence[str]) -> None:
         self.body, self.watched = body, list(watched)
-        needed = _needed(body, watched)
+        needed = ancestors(body.flat.graph, watched)
         self.ops = [op for op in body.flat.graph.get_operations() if op.name in needed and op.name not in body.arguments]
 
     def run(self, state: Mapping[int, Value]) -> list[Value]:
@@ -248,18 +248,8 @@ class _Numbers:
         return [found[t] for t in self.watched]
 
 
-def _needed(body: Body, tensors: Iterable[str]) -> set[str]:
-    todo, found = [body.flat.graph.get_tensor_by_name(t).op for t in tensors], set()
-    while todo:
-        op = todo.pop()
-        if op.name not in found:
-            found.add(op.name)
-            todo += [t.op for t in op.inputs]
-    return found
-
-
 def _arguments(body: Body, tensors: Iterable[str]) -> set[int]:
-    needed = _needed(body, tensors)
+    needed = ancestors(body.flat.graph, tensors)
     return {k for k, name in enumerate(body.arguments) if name in needed}
 
 
