@@ -64,6 +64,17 @@ def by_name(data: Any, shapes: Mapping[str, Sequence[int] | None], title: str) -
     return found
 
 
+def nearest(graph: Graph, op: int, names: Mapping[int, Sequence[str]]) -> set[str]:
+    """The names of the values that an op is made of: of its inputs, and in place of one without a name, of what that is made of."""
+    found: set[str] = set()
+    waiting = list(graph.ops[op].inputs)
+    while waiting:
+        source = waiting.pop()
+        found |= set(names.get(source, ()))
+        waiting += graph.ops[source].inputs if source not in names else ()
+    return found
+
+
 def finals(built: Sequence[Op], graph: Graph) -> dict[int, int]:
     """The index in a finished graph of each op that a capture built; those that nothing needs are left out. An op keeps its params."""
     new = {id(op.params): at for at, op in enumerate(graph.ops)}

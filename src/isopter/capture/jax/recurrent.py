@@ -19,7 +19,9 @@ def recurrent(capture: Capture, node: Node) -> list[Value] | None:
     p, rec = node.params, capture.rec
     first, carried, length = p["num_consts"], p["num_carry"], int(p["length"])
     consts, carry, xs = node.inputs[:first], node.inputs[first : first + carried], node.inputs[first + carried :]
-    if not 1 < length <= STEPS or any(isinstance(v, Data) for v in consts) or any(isinstance(x, Const) for x in xs):
+    if not 1 < length <= STEPS or not any(isinstance(x, Data) for x in xs):
+        return None
+    if any(isinstance(v, Data) for v in consts) or any(isinstance(x, Const) for x in xs):
         return None  # what all steps read, or a table that tells them apart
     step = type(capture)(p["jaxpr"], capture.root)
     inner = step.rec

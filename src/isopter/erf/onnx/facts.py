@@ -20,7 +20,7 @@ from isopter.capture.onnx.inputs import sized
 from isopter.capture.onnx.probe import opened, runtime, said
 from isopter.capture.static.values import Data
 from isopter.erf.facts import Facts, measured
-from isopter.erf.passes import by_name, check_same, finals, given
+from isopter.erf.passes import by_name, check_same, finals, given, nearest
 from isopter.errors import CaptureError
 from isopter.fields.plan import Plan
 from isopter.graph import Shape
@@ -130,11 +130,7 @@ class OnnxPass:
         """What products multiply their input by."""
         if op not in self._names:
             return []
-        stop, waiting = set(), list(self.graph.ops[op].inputs)
-        while waiting:
-            source = waiting.pop()
-            stop |= set(self._names.get(source, ()))
-            waiting += self.graph.ops[source].inputs if source not in self._names else ()
+        stop = nearest(self.graph, op, self._names)
         nodes = [node for node in self._between(self._names[op][-1], stop) if node.op_type in PRODUCTS]
         found = [self._still(n) for node in nodes for n in node.input if n and n not in self._data]
         return [x for x in found if x is not None]

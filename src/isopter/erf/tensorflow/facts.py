@@ -15,7 +15,7 @@ from isopter.capture.tensorflow.concrete import traced
 from isopter.capture.tensorflow.prepared import _Run
 from isopter.capture.tensorflow.program import said
 from isopter.erf.facts import Facts, measured
-from isopter.erf.passes import by_name, check_same, finals, given
+from isopter.erf.passes import by_name, check_same, finals, given, nearest
 from isopter.errors import CaptureError
 from isopter.fields.plan import Plan
 
@@ -126,11 +126,7 @@ class TensorFlowPass:
         """The names of the tensors that no input reaches, among the operands of the products in an op."""
         if op not in self._names:
             return []
-        stop, waiting = set(), list(self.graph.ops[op].inputs)
-        while waiting:
-            source = waiting.pop()
-            stop |= set(self._names.get(source, ()))
-            waiting += self.graph.ops[source].inputs if source not in self._names else ()
+        stop = nearest(self.graph, op, self._names)
         ops = [made for made in self._between(self._names[op][-1], stop) if made.type in PRODUCTS]
         return [t.name for made in ops for t in made.inputs if t.name not in self._data and t.dtype.is_floating]
 
