@@ -31,6 +31,10 @@ class Op:
     module: str = ""
     source: str = ""
 
+    def renamed(self, name: str, inputs: tuple[int, ...]) -> Op:
+        """The same operation in another graph: of this name, of these ops."""
+        return Op(name, self.kind, self.shape, inputs, self.params, self.module, self.source)
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:

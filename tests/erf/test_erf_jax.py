@@ -220,6 +220,37 @@ def test_equinox_module_without_a_batch() -> None:
     assert close(summed.map, twin.map, 1e-5)
 
 
+@jax.custom_vjp
+def straight(x: Any) -> Any:
+    return jnp.sign(x)
+
+
+straight.defvjp(lambda x: (jnp.sign(x), None), lambda _, g: (g,))
+
+
+@jax.custom_jvp
+def forward(x: Any) -> Any:
+    return jnp.sign(x)
+
+
+@forward.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return jnp.sign(primals[0]), tangents[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("estimator", [straight, forward, jax.jit(straight)])
+def test_functions_keep_their_own_derivatives(estimator: Any, dtype: str) -> None:
+    """A straight-through estimator passes gradients on, though its function has none: the map is that of the network without it."""
+    first, second = kernel(3, 3, 3, 4), kernel(3, 3, 4, 2, seed=1)
+
+    def net(between: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda x: conv(between(conv(x, first)), second)
+
+    found, plain = (ip.effective(net(f), "output", (1, 12, 12, 3), samples=4, dtype=dtype)["output"] for f in (estimator, lambda x: x))
+    assert plain.map.any() and close(found.map, plain.map, 1e-5 if dtype == "float32" else 1e-12)
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------------
 
 

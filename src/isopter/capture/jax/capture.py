@@ -77,7 +77,7 @@ class Capture:
         """The values of a jaxpr's results. `place`: the scopes around it, and the key of the equation it is in."""
         env: dict[Any, Value] = dict(zip(jaxpr.constvars, consts, strict=True))
         env.update(zip(jaxpr.invars, args, strict=True))
-        rec, heard = self.rec, self.heard
+        rec, heard, inner_of = self.rec, self.heard, control.inner_of
         scopes, prefix = place
         self.seen += len(jaxpr.eqns)
         if self.seen > EQUATIONS:
@@ -88,8 +88,8 @@ class Capture:
             if primitive.name == "isopter_mark":
                 env[eqn.outvars[0]] = self._mark(ins[0], eqn.params, (*prefix, at, 0))
                 continue
-            inner = control.inner_of(primitive.name, eqn.params)
-            if inner is None and not any(isinstance(v, Data) for v in ins):
+            inner = inner_of(primitive.name, eqn.params)
+            if inner is None and Data not in map(type, ins):
                 env.update(zip(eqn.outvars, still(primitive, eqn.params, ins, [v.aval for v in eqn.outvars]), strict=True))
                 continue
             around = (*scopes, *eqn.source_info.name_stack.stack)
@@ -141,7 +141,7 @@ def closed_over(array: Any) -> Value:
     """A constant of a jaxpr. Numbers that are all 0 or all 1 are those of a weight before training, and not looked at."""
     shape = tuple(np.shape(array))
     dtype = getattr(array, "dtype", None)
-    if math.prod(shape) > LOADED or not isinstance(dtype, np.dtype):
+    if not isinstance(dtype, np.dtype) or math.prod(shape) > LOADED:
         return Weight(shape)
     loaded: list[np.ndarray | None] = []
 
@@ -161,6 +161,6 @@ def _literal(literal: Any) -> Const:
 
 
 def _node(eqn: Any, ins: list[Value]) -> Node:
-    shapes = tuple(tuple(v.aval.shape) for v in eqn.invars)
-    outs = tuple(tuple(v.aval.shape) for v in eqn.outvars)
+    shapes = tuple([v.aval.shape for v in eqn.invars])
+    outs = tuple([v.aval.shape for v in eqn.outvars])
     return Node(eqn.primitive.name, eqn.primitive.name, tuple(ins), shapes, outs, eqn.params, eqn)

@@ -40,7 +40,7 @@ _WITH: dict[str, Function] = {
     "clamp": lambda p, low, x, high: np.minimum(np.maximum(x, low), high),
     "round": lambda p, x: np.round(x) if "EVEN" in str(p.get("rounding_method")) else np.trunc(x + np.copysign(0.5, x)),
     "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
-    "broadcast_in_dim": lambda p, x: np.broadcast_to(_placed(x, p["shape"], p["broadcast_dimensions"]), p["shape"]),
+    "broadcast_in_dim": lambda p, x: _broadcast(_placed(x, p["shape"], p["broadcast_dimensions"]), p["shape"]),
     "reshape": lambda p, x: x.reshape(p["new_sizes"]),
     "squeeze": lambda p, x: np.squeeze(x, tuple(int(d) for d in p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
@@ -73,11 +73,11 @@ def still(primitive: Any, params: Params, ins: Sequence[Value], outs: Sequence[A
     """The results (of the abstract values `outs`) of an equation that reads no data."""
     shapes: list[Shape] = [tuple(out.shape) for out in outs]
     name = primitive.name
-    entries = sum(math.prod(s) for s in shapes) + sum(math.prod(v.shape) for v in ins if isinstance(v, Const))
-    if entries > LOADED or name.startswith(_RANDOM) or any(not isinstance(v, Const) for v in ins):
+    known = [v.shape for v in ins if isinstance(v, Const)]
+    if len(known) < len(ins) or name.startswith(_RANDOM) or sum(map(math.prod, (*shapes, *known))) > LOADED:
         return [_masked(name, ins, shapes[0])] if len(shapes) == 1 else [Weight(s) for s in shapes]
     run = _Later(primitive, params, ins, [out.dtype for out in outs])
-    if max((_depth(v) for v in ins), default=0) > DEEP:
+    if run.depth > DEEP + 1:
         run.results()
     return [Const(s, _Loaded(run, k)) for k, s in enumerate(shapes)]
 
@@ -147,6 +147,10 @@ def evaluated(primitive: Any, params: Params, arrays: Sequence[Any], dtypes: Seq
 def _iota(shape: Shape, dimension: int, dtype: Any) -> Array:
     along = np.arange(shape[dimension], dtype=dtype).reshape([-1 if a == dimension else 1 for a in range(len(shape))])
     return np.broadcast_to(along, shape)
+
+
+def _broadcast(x: Array, shape: Shape) -> Array:
+    return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
 def _placed(x: Array, shape: Shape, dims: Sequence[int]) -> Array:

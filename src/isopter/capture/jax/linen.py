@@ -13,7 +13,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 
-from isopter.capture.jax.marks import _PATCHING, heard
+from isopter.capture.jax.marks import PATCHING, heard
 
 weight_p: Any = Primitive("isopter_weight")
 """Numbers of which the shape is known alone; params ``shape`` and ``dtype``."""
@@ -92,7 +92,7 @@ def without_numbers() -> Iterator[None]:
     def new_rng(self: Any, name: str = "params") -> Any:  # no numbers are drawn with it
         return key if name == "params" else make_rng(self, name)
 
-    with _PATCHING:
+    with PATCHING:
         Scope.param, Scope.variable, Scope.make_rng = new_param, new_variable, new_rng
         try:
             yield

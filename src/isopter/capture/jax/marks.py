@@ -26,7 +26,7 @@ SCOPE = "isopter:"
 
 _flatten: Any = jax.tree.flatten
 
-_PATCHING = threading.RLock()
+PATCHING = threading.RLock()
 
 
 def marked(result: Any, path: str) -> Any:
@@ -49,7 +49,7 @@ def listening(modules: Mapping[int, tuple[object, str]]) -> Iterator[None]:
     """Within, calls of these modules (by id, with their paths) are heard. Their classes are patched, and put back."""
     classes = {type(module) for module, _ in modules.values()}
     active: list[int] = []
-    with _PATCHING:
+    with PATCHING:
         before = [(cls, cls.__dict__.get("__call__")) for cls in classes if callable(getattr(cls, "__call__", None))]  # noqa: B004
         try:
             for cls, own in before:

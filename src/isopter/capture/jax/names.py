@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from isopter.capture.jax.marks import SCOPE
@@ -70,7 +70,7 @@ def finished(rec: Builder, heard: Heard, inputs: Mapping[str, int], outputs: Map
     new = {old: at for at, old in enumerate(kept)}
     made_by = {path: op for path, (op, _) in heard.modules.items()}
     names = _names(rec, kept, {op: name for name, op in inputs.items()}, made_by)
-    ops = tuple(replace(rec.ops[i], name=names[i], inputs=tuple(new[j] for j in rec.ops[i].inputs)) for i in kept)
+    ops = tuple(rec.ops[i].renamed(names[i], tuple([new[j] for j in rec.ops[i].inputs])) for i in kept)
 
     layers: dict[str, int] = {}
     calls: dict[str, tuple[str, int]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 
 from isopter.capture.guard import user_code
 from isopter.capture.jax.capture import jaxpr_graph
-from isopter.capture.jax.direct import directly
 from isopter.capture.jax.linen import interception, without_numbers
 from isopter.capture.jax.models import Subject, subject_of
 from isopter.errors import UsageError
@@ -40,8 +39,11 @@ class Traced:
         return jaxpr_graph(self.closed, [*(None for _ in self.weights), *self.names], output_names=self.outputs)
 
 
-def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Traced:
-    """Trace a model on inputs of these sizes. Raises UsageError for inputs that do not fit, and CaptureError if the model fails."""
+def traced(model: Any, size: Shape | None, inputs: Any, training: bool, derivatives: bool = False) -> Traced:
+    """Trace a model on inputs of these sizes. Raises UsageError for inputs that do not fit, and CaptureError if the model fails.
+
+    `derivatives`: the jaxpr will be differentiated, so functions with derivatives of their own (`jax.custom_jvp`) stay calls.
+    """
     subject = user_code(lambda: subject_of(model, training), "taking the model apart") if not training else subject_of(model, training)
     args, kwargs = _arguments(subject, size, inputs)
     flatten: Any = jax.tree.flatten
@@ -53,17 +55,28 @@ def traced(model: Any, size: Shape | None, inputs: Any, training: bool) -> Trace
     def flat(*arrays: Any) -> list[Any]:
         given = iter(arrays)
         filled = tree.unflatten([next(given) if d else leaf for leaf, d in zip(leaves, dynamic, strict=True)])
-        with directly(arrays):
-            found = subject.run(filled[0], *filled[1], **filled[2])
+        found = subject.run(filled[0], *filled[1], **filled[2])
         paths = [(path, leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(found)[0] if _is_array(leaf)]
         outputs[:] = ["output"] if len(paths) == 1 else [_dotted(path) for path, _ in paths]
         return [leaf for _, leaf in paths]
 
     structs = [_struct(leaf) for leaf, d in zip(leaves, dynamic, strict=True) if d]
     with without_numbers() if subject.bare else nullcontext(), interception():
-        closed = user_code(lambda: jax.make_jaxpr(flat)(*structs), "tracing the model")
+        closed = user_code(lambda: jaxpr_of(flat, structs, derivatives), "tracing the model")
     own = [leaf for leaf, d in zip(leaves[:weights], dynamic[:weights], strict=True) if d]
     return Traced(closed, own, structs[len(own) :], _names(subject, args, kwargs), outputs, subject.name, subject.bare)
+
+
+def jaxpr_of(function: Callable[..., Sequence[Any]], structs: Sequence[Any], derivatives: bool = False) -> Any:
+    """The jaxpr of a function of arrays that returns arrays in a list: recorded, or, where that does not come to its end, traced by JAX."""
+    if not derivatives:
+        try:
+            from isopter.capture.jax.recorder import recorded  # which other versions of JAX may not have all parts of
+
+            return recorded(function, structs)
+        except Exception:
+            pass
+    return jax.make_jaxpr(function)(*structs)
 
 
 def _is_array(leaf: Any) -> bool:

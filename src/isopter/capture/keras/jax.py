@@ -11,6 +11,7 @@ import keras
 
 from isopter.capture.jax.capture import jaxpr_graph
 from isopter.capture.jax.marks import SCOPE
+from isopter.capture.jax.trace import jaxpr_of
 from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import Arguments
 from isopter.capture.keras.names import named
@@ -39,7 +40,7 @@ def traced(model: Any, given: Arguments, training: bool) -> Graph:
         with jax.named_scope(SCOPE + path):
             return call()
 
-    closed = jax.make_jaxpr(run)(*(jax.ShapeDtypeStruct(s.shape, s.dtype) for s in given.tensors))  # type: ignore[no-untyped-call]
+    closed = jaxpr_of(run, [jax.ShapeDtypeStruct(s.shape, s.dtype) for s in given.tensors])  # type: ignore[no-untyped-call]
     keys = [f"output_{k}" for k in range(len(names) + len(paths))]
     graph = jaxpr_graph(closed, [s.name for s in given.tensors], None, keys)
     found = [graph.layers.get(key) for key in keys]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from isopter.capture.static.activations import Chain
@@ -32,8 +31,8 @@ class Builder:
 
     def emit(self, kind: str, shape: Shape, inputs: Sequence[int], params: Mapping[str, Any], source: str) -> int:
         """Append an op and return its index. Raises CaptureError for a shape that no tensor has."""
-        sizes = tuple(int(n) for n in shape)
-        if any(not 0 <= n <= LONGEST for n in sizes):
+        sizes = tuple(map(int, shape))
+        if sizes and not 0 <= min(sizes) <= max(sizes) <= LONGEST:
             raise CaptureError(f"{self.label or source}: its result would have the shape {sizes}. Axes of 0 to {LONGEST:,} are read.")
         self.ops.append(Op("", kind, sizes, tuple(inputs), dict(params), self.module, source))
         self.labels.append(self.label)
@@ -68,7 +67,7 @@ def finish(builder: Builder, inputs: Mapping[str, int], made: Mapping[str, tuple
     new = {old: at for at, old in enumerate(kept)}
     final_of = {op: label for label, op in made.values() if op in new}
     names = _names(builder, kept, inputs, final_of)
-    ops = tuple(replace(builder.ops[i], name=names[i], inputs=tuple(new[j] for j in builder.ops[i].inputs)) for i in kept)
+    ops = tuple(builder.ops[i].renamed(names[i], tuple([new[j] for j in builder.ops[i].inputs])) for i in kept)
 
     layers: dict[str, int] = {}
     calls: dict[str, tuple[str, int]] = {}

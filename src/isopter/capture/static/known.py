@@ -78,13 +78,15 @@ def called(rec: Builder, made: Data, source: str, operands: Sequence[Value]) -> 
 def _numbers(source: str, operands: Sequence[Value], shape: Shape) -> dict[str, Any]:
     """What constants among the operands tell: the squared factor of a product with one number, and their sizes together otherwise."""
     constants = [v for v in operands if isinstance(v, Const | Weight) and v.shape is not None]
+    if not constants:
+        return {}
     if source in ("mul", "div") and len(operands) == 2 and isinstance(operands[0], Data) | (source == "mul") and len(constants) == 1:
         factor = entries(constants[0]) if math.prod(constants[0].shape or ()) == 1 else None
         if factor is not None and np.isfinite(factor).all() and factor.all():
             return {"slopes": (float(factor.reshape(-1)[0]) ** (2 if source == "mul" else -2),)}
     shapes = [v.shape or () for v in constants]
     fitting = [s for s in shapes if len(s) <= len(shape) and all(n in (1, m) for n, m in zip(reversed(s), reversed(shape), strict=False))]
-    together = np.broadcast_shapes(*fitting)
+    together = fitting[0] if len(fitting) == 1 else np.broadcast_shapes(*fitting)
     return {"constant": tuple(together)} if math.prod(together) > 1 else {}
 
 

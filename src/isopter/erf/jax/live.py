@@ -24,12 +24,15 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
         raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
 
     def trace(shape: tuple[int, ...], rows: int, calls: frozenset[str]) -> Program:
-        found = traced(model, shape, None, training)
+        found = traced(model, shape, None, training, derivatives=True)
         images = [k for k, name in enumerate(found.names) if name is not None]
         if len(images) != 1:
             names = ", ".join(map(str, found.names))
             raise UsageError(f"{found.name} has the inputs {names}. Effective fields are measured on models of one.")
-        keys = {made: made[0] for made in found.graph().calls.values()}
+        here, keys = found.graph().calls, {}  # numbers of equations differ from the analysis', whose trace enters what keeps its derivative
+        for layer, made in analysis.graph.calls.items():
+            if layer in here:
+                keys[made] = here[layer][0]
         return JaxProgram(found.closed, found.weights, len(found.weights) + images[0], keys, computed, place)
 
     return TracedLive(model, analysis, trace, dtype=computed, separable=True, target=target, seed=seed, training=training)

@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import eval_jaxpr
 from jax.extend.core import ClosedJaxpr, Literal
 
 from isopter.capture.jax import evaluate
 
+OWN_DERIVATIVES = frozenset("custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr".split())
+
 
 class _Run(evaluate._Run):
-    """Equation by equation. A ReLU is taken apart so, and loses the gradient of 0 at 0 that `jax.nn.relu` gives it: that of the maximum
-    itself is one half there, where whole regions of an image may be."""
+    """Equation by equation. Functions with derivatives of their own keep them (a straight-through estimator would have none else), unless
+    values inside are asked for. The gradient of a maximum of 0 is 0 at 0, as `jax.nn.relu` has it: JAX says one half, and whole regions of
+    an image may be 0."""
 
     def equation(self, eqn: Any, ins: list[Any], place: str) -> list[Any]:
         """The results of one equation."""
+        if eqn.primitive.name in OWN_DERIVATIVES and f"{place}/" not in self.inside:
+            return self.own(eqn, ins)
         if eqn.primitive.name == "max":
             for k in (0, 1):
                 other = eqn.invars[k]
@@ -25,6 +32,41 @@ class _Run(evaluate._Run):
                     x = ins[1 - k]
                     return [jnp.where(x > 0, x, jnp.where(x != x, x, jnp.zeros((), x.dtype)))]
         return super().equation(eqn, ins, place)
+
+    def own(self, eqn: Any, ins: list[Any]) -> list[Any]:
+        """The results of a function with a derivative of its own. JAX knows both for the types of the trace; in double precision the
+        equations of both are run."""
+        given = [v for v in eqn.invars if not isinstance(v, Literal)]
+        values = [x for x, v in zip(ins, eqn.invars, strict=True) if not isinstance(v, Literal)]
+        inner = _inner(eqn)
+        alone = inner.jaxpr.replace(constvars=[], invars=given, outvars=eqn.outvars, eqns=[eqn])
+        real = all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in (*given, *eqn.outvars))
+        if not self.double or not real:
+            own = [x.astype(v.aval.dtype) for x, v in zip(values, given, strict=True)]
+            return [self.wide(x) for x in eval_jaxpr(alone, (), *own)]
+
+        def pulled(xs: list[Any], gradients: list[Any]) -> Any:
+            return jax.vjp(lambda *xs: eval_jaxpr(alone, (), *xs), *xs)[1](gradients)
+
+        struct: Any = jax.ShapeDtypeStruct
+        back = jax.make_jaxpr(pulled)(*([struct(v.aval.shape, v.aval.dtype) for v in vs] for vs in (given, eqn.outvars)))
+
+        @jax.custom_vjp
+        def function(*xs: Any) -> list[Any]:
+            full = dict(zip(given, xs, strict=True))
+            every = [full[v] if not isinstance(v, Literal) else x for v, x in zip(eqn.invars, ins, strict=True)]
+            return self.jaxpr(inner.jaxpr, [self.wide(x) for x in inner.consts], every, "-")
+
+        function.defvjp(
+            lambda *xs: (function(*xs), xs),
+            lambda xs, gradients: tuple(self.jaxpr(back.jaxpr, [self.wide(x) for x in back.consts], [*xs, *gradients], "-")),
+        )
+        return list(function(*values))
+
+
+def _inner(eqn: Any) -> ClosedJaxpr:
+    found = next(eqn.params[k] for k in evaluate.CALLS if k in eqn.params)
+    return found if isinstance(found, ClosedJaxpr) else ClosedJaxpr(found, ())
 
 
 def values_of(closed: ClosedJaxpr, arguments: Sequence[Any], keys: Sequence[str], consts: Sequence[Any], double: bool) -> list[Any]:

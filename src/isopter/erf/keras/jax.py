@@ -10,6 +10,7 @@ import keras
 from jax.extend.core import ClosedJaxpr
 
 from isopter.analysis import Analysis
+from isopter.capture.jax.trace import jaxpr_of
 from isopter.capture.keras.capture import first_line
 from isopter.capture.keras.kept import untouched
 from isopter.erf.asks import Target
@@ -67,7 +68,7 @@ def facts(plan: Plan, run: Run) -> Facts:
             return run(*tensors)
 
     struct: Any = jax.ShapeDtypeStruct  # which has no types
-    closed = jax.make_jaxpr(stateless)(*(struct(s.shape, s.dtype) for s in run.given.tensors))
+    closed = jaxpr_of(stateless, [struct(s.shape, s.dtype) for s in run.given.tensors])
     made = run_of(closed, run.arrays, [s.name for s in run.given.tensors], None, run.model.name)
     check_same(plan.graph, made.graph, run.model.name)
     return measured(plan, made)

@@ -33,11 +33,12 @@ def noted(rec: Tape, name: str, value: Data, operands: Sequence[int]) -> Data:
     if value.fixed is not None or value.faint is not None or "unread" in rec.ops[value.op].params or not facts:
         return value
     first = facts[0]
-    alike = all((f.root, f.axes, f.dims, f.grouped) == (first.root, first.axes, first.dims, first.grouped) for f in facts)
+    alike = all((f.root, f.axes, f.dims, f.grouped) == (first.root, first.axes, first.dims, first.grouped) for f in facts[1:])
     shapes = {rec.ops[op].shape for op in operands}
     if alike and len(shapes) == 1 and _along(first, shapes.pop(), rec.ops[value.op].shape) and value.op not in rec.facts:
         trail = (*(t for f in facts for t in f.trail), name)
-        rec.facts[value.op] = replace(first, trail=trail[-LONGEST:], of=first.of if len(operands) == 1 and name == "log" else -1)
+        of = first.of if len(operands) == 1 and name == "log" else -1
+        rec.facts[value.op] = Fact(first.root, trail[-LONGEST:], first.axes, first.dims, of, first.grouped)
     return value
 
 
