@@ -84,7 +84,7 @@ class Capture:
             raise CaptureError(f"It has more than {EQUATIONS:,} equations, once calls are entered and loops are unrolled.")
         for at, eqn in enumerate(jaxpr.eqns):
             ins = [_literal(v) if type(v) is Literal else env[v] for v in eqn.invars]
-            primitive = eqn.primitive
+            primitive, stack = eqn.primitive, eqn.source_info.name_stack.stack
             if primitive.name == "isopter_mark":
                 env[eqn.outvars[0]] = self._mark(ins[0], eqn.params, (*prefix, at, 0))
                 continue
@@ -92,7 +92,7 @@ class Capture:
             if inner is None and Data not in map(type, ins):
                 env.update(zip(eqn.outvars, still(primitive, eqn.params, ins, [v.aval for v in eqn.outvars]), strict=True))
                 continue
-            around = (*scopes, *eqn.source_info.name_stack.stack)
+            around = (*scopes, *stack) if stack else scopes
             path, module = self._path(around)
             rec.label, rec.module = path, path if module is None else self._call(module)
             before = len(rec.ops)
@@ -149,7 +149,8 @@ def closed_over(array: Any) -> Value:
         if not loaded:
             numbers = np.asarray(array)
             real = numbers.dtype.kind == "f" and numbers.ndim > 0 and numbers.size > 0
-            plain = real and numbers.flat[0] in (0, 1) and bool((numbers == numbers.flat[0]).all())
+            first = numbers.item(0) if real else None
+            plain = first in (0, 1) and bool((numbers == first).all())
             loaded.append(None if plain else numbers)
         return loaded[0]
 

@@ -30,16 +30,7 @@ _MATH: dict[str, Function] = {
     "shift_left": np.left_shift,
 }  # fmt: skip
 
-_WITH: dict[str, Function] = {
-    "iota": lambda p: _iota(p["shape"], p["dimension"], p["dtype"]),
-    "integer_pow": lambda p, x: x ** p["y"],
-    "rsqrt": lambda p, x: 1 / np.sqrt(x),
-    "not": lambda p, x: np.bitwise_not(x),
-    "div": lambda p, x, y: np.trunc(np.true_divide(x, y)).astype(x.dtype) if x.dtype.kind in "iu" else np.true_divide(x, y),
-    "rem": lambda p, x, y: np.fmod(x, y),
-    "clamp": lambda p, low, x, high: np.minimum(np.maximum(x, low), high),
-    "round": lambda p, x: np.round(x) if "EVEN" in str(p.get("rounding_method")) else np.trunc(x + np.copysign(0.5, x)),
-    "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
+_MOVED: dict[str, Function] = {
     "broadcast_in_dim": lambda p, x: _broadcast(_placed(x, p["shape"], p["broadcast_dimensions"]), p["shape"]),
     "reshape": lambda p, x: x.reshape(p["new_sizes"]),
     "squeeze": lambda p, x: np.squeeze(x, tuple(int(d) for d in p["dimensions"])),
@@ -50,6 +41,22 @@ _WITH: dict[str, Function] = {
     "rev": lambda p, x: np.flip(x, tuple(p["dimensions"])),
     "tile": lambda p, x: np.tile(x, p["reps"]),
     "slice": lambda p, x: x[tuple(map(slice, p["start_indices"], p["limit_indices"], p["strides"] or (1,) * x.ndim))],
+    "stop_gradient": lambda p, x: x,
+    "copy": lambda p, x: x,
+    "copy_p": lambda p, x: x,
+}
+"""What only moves numbers: nothing can overflow."""
+
+_WITH: dict[str, Function] = {
+    "iota": lambda p: _iota(p["shape"], p["dimension"], p["dtype"]),
+    "integer_pow": lambda p, x: x ** p["y"],
+    "rsqrt": lambda p, x: 1 / np.sqrt(x),
+    "not": lambda p, x: np.bitwise_not(x),
+    "div": lambda p, x, y: np.trunc(np.true_divide(x, y)).astype(x.dtype) if x.dtype.kind in "iu" else np.true_divide(x, y),
+    "rem": lambda p, x, y: np.fmod(x, y),
+    "clamp": lambda p, low, x, high: np.minimum(np.maximum(x, low), high),
+    "round": lambda p, x: np.round(x) if "EVEN" in str(p.get("rounding_method")) else np.trunc(x + np.copysign(0.5, x)),
+    "convert_element_type": lambda p, x: x.astype(p["new_dtype"]),
     "select_n": lambda p, which, *cases: np.choose(np.broadcast_to(which, np.shape(cases[0])).astype(np.int64), cases),
     "reduce_sum": lambda p, x: x.sum(axis=tuple(p["axes"]), dtype=x.dtype),
     "reduce_max": lambda p, x: x.max(axis=tuple(p["axes"])),
@@ -60,9 +67,6 @@ _WITH: dict[str, Function] = {
     "cumsum": lambda p, x: np.flip(np.flip(x, p["axis"]).cumsum(p["axis"], dtype=x.dtype), p["axis"])
     if p["reverse"]
     else x.cumsum(p["axis"], dtype=x.dtype),
-    "stop_gradient": lambda p, x: x,
-    "copy": lambda p, x: x,
-    "copy_p": lambda p, x: x,
 }
 
 _RANDOM = ("random_", "threefry", "rng_", "isopter_weight")
@@ -104,11 +108,8 @@ class _Later:
         """One array per result; None where they cannot be had."""
         if self.done is None:
             arrays = [v.load() if isinstance(v, Const) else None for v in self.ins]
-            if any(a is None for a in arrays):
-                self.done = [None] * len(self.dtypes)
-            else:
-                with np.errstate(all="ignore"):
-                    self.done = evaluated(self.primitive, self.params, arrays, self.dtypes)
+            unknown = any(a is None for a in arrays)
+            self.done = [None] * len(self.dtypes) if unknown else evaluated(self.primitive, self.params, arrays, self.dtypes)
             self.depth, self.ins = 0, ()
         return self.done
 
@@ -132,12 +133,15 @@ def _depth(value: Value) -> int:
 
 def evaluated(primitive: Any, params: Params, arrays: Sequence[Any], dtypes: Sequence[Any]) -> list[Array | None]:
     """By numpy where it knows the primitive, else by JAX itself."""
-    simple, special = _MATH.get(primitive.name), _WITH.get(primitive.name)
+    moved, simple, special = (table.get(primitive.name) for table in (_MOVED, _MATH, _WITH))
     try:
-        if simple is not None:
-            return [np.asarray(simple(*arrays)).astype(dtypes[0], copy=False)]
-        if special is not None:
-            return [np.asarray(special(params, *arrays)).astype(dtypes[0], copy=False)]
+        if moved is not None:
+            return [moved(params, *arrays).astype(dtypes[0], copy=False)]
+        with np.errstate(all="ignore"):
+            if simple is not None:
+                return [np.asarray(simple(*arrays)).astype(dtypes[0], copy=False)]
+            if special is not None:
+                return [np.asarray(special(params, *arrays)).astype(dtypes[0], copy=False)]
         found = primitive.bind(*arrays, **params)
         return [np.asarray(x) for x in (found if primitive.multiple_results else [found])]
     except (TypeError, ValueError, NotImplementedError, RuntimeError, IndexError, AttributeError):

@@ -1,8 +1,8 @@
 """Recording: a trace of our own, which writes the jaxpr that ``jax.make_jaxpr`` would, in a third to half of its time.
 
 JAX's trace keeps what only compilers and derivatives need, and finds out anew what every ``+`` does. This one writes equations down, looks
-up what an operator did with operands of the same types before, and enters functions that have derivatives of their own, which nobody asks
-for here. What it does not know (effects, mutable arrays) is left to JAX, and so is every error: JAX says best what is wrong.
+up what a function of numpy did with operands of the same types before, and enters functions that have derivatives of their own, which
+nobody asks for here. What it does not know (effects, mutable arrays) is left to JAX, and so is every error: JAX says best what is wrong.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Literal: Any = core.Literal
 set_current_trace: Any = core.set_current_trace
 state_of_traces: Any = core.get_opaque_trace_state
 
-OPERATORS = "add radd sub rsub mul rmul truediv rtruediv matmul rmatmul".split()
-"""Operators of arrays whose equations are looked up."""
-
 Step = tuple[tuple[Any, ...], Any, Any, Any]
-"""An equation of an operator: its operands (0 and 1: those of the operator, further numbers: results of the steps before; or a literal),
-its primitive, its params, and the type of its result."""
+"""An equation of a function: what it reads (0, 1: variables given to the function, and then results of the steps before; or literals), its
+primitive, its params, and the type of its result."""
 
+_KEPT: dict[bool, dict[Any, Any]] = {}
+"""What is kept from trace to trace, by whether there are numbers of 64 bits: functions with their steps, by their ids and what they were
+given; types of results, by primitives, operands and params."""
 
-_STEPS: dict[bool, dict[Any, list[Step] | None]] = {}
-"""By whether there are numbers of 64 bits: the steps of an operator by its name and the types of its operands."""
+MOST = 10_000
+"""Entries that are kept."""
 
 
 class Unsuited(Exception):
@@ -49,7 +49,7 @@ def recorded(function: Callable[..., Sequence[Any]], structs: Sequence[Any]) -> 
     """
     recorder = Recorder()
     arguments = [Var(jax.typeof(struct)) for struct in structs]
-    with set_current_trace(recorder), _entered(recorder):
+    with set_current_trace(recorder), _shortened(recorder):
         recorder.state = state_of_traces()
         results = [recorder.atom(x) for x in function(*(Recorded(recorder, v) for v in arguments))]
     held = list(recorder.constants.values())
@@ -69,19 +69,17 @@ class Recorded(Tracer):  # type: ignore[type-arg] # not generic in all versions
 
 
 class Recorder(Trace):
-    """Equations so far; `constants` by id, each with its variable; `steps` of operators, kept from trace to trace; the `state` of JAX while
-    no trace inside this one is running."""
+    """Equations so far; `constants` by id, each with its variable; the `state` of JAX while no trace inside this one runs."""
 
-    __slots__ = ("constants", "context", "equations", "known", "state", "steps")
+    __slots__ = ("constants", "context", "equations", "kept", "state")
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.equations: list[Any] = []
         self.constants: dict[int, tuple[Any, Any]] = {}
-        self.steps = _STEPS.setdefault(bool(getattr(jax.config, "jax_enable_x64", False)), {})
-        if len(self.steps) > 4096:
-            self.steps.clear()
-        self.known: dict[Any, Any] = {}
+        self.kept = _KEPT.setdefault(bool(getattr(jax.config, "jax_enable_x64", False)), {})
+        if len(self.kept) > MOST:
+            self.kept.clear()
         self.state: Any = None
         self.context = core.new_jaxpr_eqn([], [], jit_p, {}, set()).ctx
 
@@ -104,6 +102,13 @@ class Recorder(Trace):
         results = [Var(t) for t in types]
         self.equations.append(Equation(list(atoms), results, primitive, params, set(), source, self.context))
         return results
+
+    def repeat(self, steps: Sequence[Step], values: list[Any]) -> Recorded:
+        """Write the steps of a function of these variables."""
+        source = current()
+        for ins, primitive, params, made in steps:
+            values += self.write([values[v] if type(v) is int else v for v in ins], [made], primitive, params, source)
+        return Recorded(self, values[-1])
 
     def stage_value(self, x: Any) -> Recorded:
         """A value as one that is recorded."""
@@ -131,12 +136,14 @@ class Recorder(Trace):
     def _types(self, primitive: Any, operands: tuple[Any, ...], params: Any) -> Any:
         """The types of an equation's results."""
         key = primitive, operands, tuple(params.items())
-        if key not in self.known:
-            found, effects = primitive.abstract_eval(*operands, **params)
+        known = self.kept.get(key)
+        if known is None:
+            known, effects = primitive.abstract_eval(*operands, **params)
             if effects:
                 raise Unsuited(f"{primitive} has effects")
-            self.known[key] = found if primitive.multiple_results else (found,)
-        return self.known[key]
+            if operands and not _holds_jaxprs(params):
+                self.kept[key] = known
+        return known if primitive.multiple_results else (known,)
 
     def _inlined(self, closed: ClosedJaxpr, atoms: Sequence[Any]) -> list[Recorded]:
         jaxpr = closed.jaxpr
@@ -153,58 +160,28 @@ class Recorder(Trace):
         return [Recorded(self, v if isinstance(v, Literal) else env[v]) for v in jaxpr.outvars]
 
 
-def _looked_up(name: str) -> Callable[[Recorded, Any], Any]:
-    """An operator that writes what it wrote for operands of the same types before."""
-    original = getattr(Tracer, name)
-
-    def operator(self: Recorded, other: Any) -> Any:
-        recorder = self._trace
-        if not isinstance(other, jax.Array) or state_of_traces() != recorder.state:
-            return original(self, other)
-        left, right = self.atom, recorder.atom(other)
-        if isinstance(left, Literal) or isinstance(right, Literal):
-            return original(self, other)
-        key = name, left.aval, right.aval, left is right
-        if key not in recorder.steps:
-            before = len(recorder.equations)
-            result = original(self, other)
-            recorder.steps[key] = _steps(recorder.equations[before:], left, right, result)
-            return result
-        steps = recorder.steps[key]
-        if steps is None:
-            return original(self, other)
-        values, source = [left, right], current()
-        for ins, primitive, params, made in steps:
-            values += recorder.write([values[v] if type(v) is int else v for v in ins], [made], primitive, params, source)
-        return Recorded(recorder, values[-1])
-
-    return operator
-
-
-def _steps(equations: Sequence[Any], left: Any, right: Any, result: Any) -> list[Step] | None:
-    """Equations as a function of two operands that gives `result`; None where they are no such function."""
-    numbers: dict[Any, int] = {right: 1, left: 0}
-    found: list[Step] = []
-    for eqn in equations:
-        ins = tuple(v if isinstance(v, Literal) else numbers.get(v) for v in eqn.invars)
-        if None in ins or len(eqn.outvars) != 1:
-            return None
-        numbers[eqn.outvars[0]] = len(found) + 2
-        found.append((ins, eqn.primitive, eqn.params, eqn.outvars[0].aval))
-    return found if found and isinstance(result, Recorded) and result.atom is equations[-1].outvars[0] else None
-
-
-for _name in OPERATORS:
-    setattr(Recorded, f"__{_name}__", _looked_up(f"__{_name}__"))
-
-
 @contextmanager
-def _entered(recorder: Recorder) -> Iterator[None]:
-    """Within, `jax.custom_jvp` and `jax.custom_vjp` functions of recorded values are called as plain functions: what the recorder does with
-    them anyway, without the preparations."""
-    kinds: tuple[Any, ...] = (jax.custom_jvp, jax.custom_vjp)
+def _shortened(recorder: Recorder) -> Iterator[None]:
+    """Within, while no trace inside the recorder's runs: functions of numpy (``+`` is one) write what they wrote for operands of the same
+    types before, and functions that have derivatives of their own are called as plain ones, which the recorder does with them anyway."""
 
-    def patched(original: Any) -> Any:
+    def looked_up(original: Any) -> Any:
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            values, key = _known(recorder, args) if not kwargs and state_of_traces() == recorder.state else (None, ())
+            if values is None:
+                return original(self, *args, **kwargs)
+            key = id(self), *key
+            if key not in recorder.kept:
+                before = len(recorder.equations)
+                result = original(self, *args)
+                recorder.kept[key] = self, _steps(recorder.equations[before:], values, result)
+                return result
+            steps = recorder.kept[key][1]
+            return original(self, *args) if steps is None else recorder.repeat(steps, values)
+
+        return call
+
+    def entered(original: Any) -> Any:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             tracers = [x for x in jax.tree.leaves((args, kwargs)) if isinstance(x, Tracer)]
             plain = tracers and all(isinstance(x, Recorded) and x._trace is recorder for x in tracers)
@@ -212,12 +189,46 @@ def _entered(recorder: Recorder) -> Iterator[None]:
 
         return call
 
+    shorter: dict[Any, Any] = {jax.numpy.ufunc: looked_up, jax.custom_jvp: entered, jax.custom_vjp: entered}
     with PATCHING:
-        before = [kind.__call__ for kind in kinds]
+        before = {kind: kind.__call__ for kind in shorter}
         try:
-            for kind, original in zip(kinds, before, strict=True):
-                kind.__call__ = patched(original)
+            for kind, patched in shorter.items():
+                kind.__call__ = patched(kind.__call__)
             yield
         finally:
-            for kind, original in zip(kinds, before, strict=True):
+            for kind, original in before.items():
                 kind.__call__ = original
+
+
+def _known(recorder: Recorder, args: Sequence[Any]) -> tuple[list[Any] | None, tuple[Any, ...]]:
+    """The variables among the operands of a function, and all that its equations depend on; None for operands of other kinds."""
+    values: list[Any] = []
+    key: list[Any] = []
+    for x in args:
+        if isinstance(x, jax.Array) and not isinstance(atom := recorder.atom(x), Literal):
+            key += atom.aval, values.index(atom) if atom in values else -1
+            values.append(atom)
+        elif type(x) in (int, float):
+            key += type(x), str(x)
+        else:
+            return None, ()
+    return values, tuple(key)
+
+
+def _steps(equations: Sequence[Any], values: Sequence[Any], result: Any) -> list[Step] | None:
+    """Equations as a function of variables that gives `result`; None where they are no such function."""
+    numbers: dict[Any, int] = {value: k for k, value in enumerate(values)}
+    found: list[Step] = []
+    for eqn in equations:
+        ins = tuple(v if isinstance(v, Literal) else numbers.get(v) for v in eqn.invars)
+        if None in ins or len(eqn.outvars) != 1 or _holds_jaxprs(eqn.params):
+            return None
+        numbers[eqn.outvars[0]] = len(values) + len(found)
+        found.append((ins, eqn.primitive, eqn.params, eqn.outvars[0].aval))
+    return found if found and isinstance(result, Recorded) and result.atom is equations[-1].outvars[0] else None
+
+
+def _holds_jaxprs(params: Any) -> bool:
+    """Whether params hold what may hold arrays, which are not to be kept."""
+    return any(True for _ in core.jaxprs_in_params(params))

@@ -145,11 +145,12 @@ def _pattern(value: Value, shape: tuple[int, ...], groups: tuple[list[int], list
     numbers = holes_of(value) if math.prod(shape) <= SMALL else None
     if numbers is None or numbers.ndim < 2 or numbers.dtype.kind not in "fiubc":
         return None
+    if numbers.all():
+        return None
     batch, inner, free = groups
     numbers = numbers.transpose([*batch, *inner, *free])
     sizes = [shape[a] for a in batch]
-    found = numbers.reshape(*sizes, math.prod(shape[a] for a in inner), math.prod(shape[a] for a in free)) != 0
-    return None if found.all() else found
+    return np.asarray(numbers.reshape(*sizes, math.prod(shape[a] for a in inner), math.prod(shape[a] for a in free)) != 0)
 
 
 def _resized(rec: Tape, node: Node, side: int, value: Data, axis: int) -> int | None:
