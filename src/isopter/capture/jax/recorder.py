@@ -173,7 +173,8 @@ def _shortened(recorder: Recorder) -> Iterator[None]:
             key = id(self), *key
             if key not in recorder.kept:
                 before = len(recorder.equations)
-                result = original(self, *args)
+                with jax.disable_jit():  # what JAX inlines anyway would be traced on its own first
+                    result = original(self, *args)
                 recorder.kept[key] = self, _steps(recorder.equations[before:], values, result)
                 return result
             steps = recorder.kept[key][1]
