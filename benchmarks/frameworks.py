@@ -50,13 +50,21 @@ def onnx(folder: Path) -> Iterator[Pair]:
 
 
 def jax(folder: Path) -> Iterator[Pair]:
-    """ResNet-50 as a function that holds its parameters, against the module."""
+    """ResNet-50 as a function that holds its parameters, against the module: again and again at one size, and at a new size each time,
+    for which JAX knows no types yet."""
     from benchmarks.jax_resnet import resnet50
     from examples import models
 
     import isopter as ip
 
-    yield "resnet50, plain", _analysis(ip, resnet50(), (1, 224, 224, 3)), _analysis(ip, models.resnet50().eval(), (1, 3, 224, 224))
+    ours, theirs = resnet50(), models.resnet50().eval()
+    yield "resnet50, plain", _analysis(ip, ours, (1, 224, 224, 3)), _analysis(ip, theirs, (1, 3, 224, 224))
+    sizes, other_sizes = (iter(range(64, 64 + 32 * (REPEATS + 1), 32)) for _ in range(2))
+    yield (
+        "resnet50, plain, new sizes",
+        lambda: ip.analyze(ours, (1, n := next(sizes), n, 3)),
+        lambda: ip.analyze(theirs, (1, 3, n := next(other_sizes), n)),
+    )
 
 
 def keras(folder: Path) -> Iterator[Pair]:
