@@ -87,6 +87,24 @@ def test_values_of_weights() -> None:
     same(net(lambda x, c, d, n: d(c(x)) if int(n) == 3 else x, n=torch.tensor(3)))
 
 
+def test_a_path_that_weights_changed_in_place_decide() -> None:
+    """The numbers are those that the model computes, and its weights stay."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.small, self.large = nn.Parameter(torch.ones(1)), nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            doubled = (self.w + 0.0).mul_(4).sub_(self.w)
+            made: torch.Tensor = (self.small if float(doubled) == 3 else self.large)(x)
+            return made
+
+    model = Two()
+    assert ip.analyze(model, (1, 1, 9, 9))["output"].size == (3, 3)
+    assert model.w.item() == 1
+
+
 def test_the_path_differs_in_the_probe() -> None:
     model = net(lambda x, c, d: d(c(x))[:, :, : max(1, int(x.argmax() % 9))])
     with pytest.raises(ip.CaptureError, match=r"has shape .* when a pixel changes.*chooses its path by values.*layers="):

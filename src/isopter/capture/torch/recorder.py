@@ -80,10 +80,7 @@ class Recorder(Tape, TorchDispatchMode):
         """Run for real. Meta tensors only lend their shape; a write to a tensor of the model goes to a copy of it."""
         written = written_by(func, args, kwargs)
         viewed = [args[0]] if _is_view(func) and isinstance(args[0], Tensor) else []
-        for tensor in [*written, *viewed]:
-            if self.is_foreign(tensor) and id(tensor) not in self._shadows:
-                self._shadows[id(tensor)] = self.real(tensor.clone)
-                self._kept.append(tensor)
+        self._shadow([*written, *viewed])
 
         def concrete(t: Tensor) -> Tensor:
             value = self.value(t)
@@ -110,6 +107,13 @@ class Recorder(Tape, TorchDispatchMode):
             self._register_views(func, args, kwargs, out, [Const(o) for o in tensors_in(out)])
         return out
 
+    def _shadow(self, tensors: Sequence[Tensor]) -> None:
+        """Have a copy of those that are the model's own, to be written to instead."""
+        for tensor in tensors:
+            if self.is_foreign(tensor) and id(tensor) not in self._shadows:
+                self._shadows[id(tensor)] = self.real(tensor.clone)
+                self._kept.append(tensor)
+
     def _unheard(self, owner: str, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """A call on the weights of a module whose own call no hook heard: it is that module's."""
         repeat = sum(path.partition("#")[0] == owner for path in self.unheard)
@@ -125,6 +129,9 @@ class Recorder(Tape, TorchDispatchMode):
     def _on_weights(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         written = written_by(func, args, kwargs)
         if written:
+            if not self.meta:  # values are recorded too
+                self._shadow(written)
+                self.real(lambda: self._call(func, args, kwargs))
             for tensor in written:
                 self._kept.append(tensor)
                 self.write(tensor, Weight())

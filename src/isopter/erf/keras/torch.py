@@ -13,12 +13,13 @@ from isopter.capture.keras.calls import followed
 from isopter.capture.keras.inputs import arguments
 from isopter.capture.keras.torch import _Call
 from isopter.capture.torch import capture as recording
+from isopter.capture.torch.gauge import Gauge
 from isopter.erf.asks import Target
 from isopter.erf.facts import Facts
 from isopter.erf.keras.facts import Run
 from isopter.erf.live import Theory
 from isopter.erf.passes import check_same
-from isopter.erf.torch.facts import Heard, told
+from isopter.erf.torch.facts import told
 from isopter.erf.torch.live import Live
 from isopter.erf.traced import theory
 from isopter.fields.plan import Plan
@@ -63,7 +64,7 @@ def live(model: Any, analysis: Analysis, *, target: Target, seed: int, training:
 def facts(plan: Plan, run: Run) -> Facts:
     """What a forward pass says in place of what theory assumes."""
     inputs = {f"input.{k}": keras.ops.convert_to_tensor(x) for k, x in enumerate(run.arrays)}
-    graph = recording.capture(_Shared(run.model, run.given, False), inputs, listener=Heard)
+    graph = recording.capture(_Shared(run.model, run.given, False), inputs, listener=Gauge)
     check_same(plan.graph, graph, run.model.name)
     names = {op.name: own.name for own, op in zip(plan.graph.ops, graph.ops, strict=True)}
     return {names[name]: own for name, own in told(graph).items()}

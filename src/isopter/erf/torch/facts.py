@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,27 +10,10 @@ from torch import nn
 from isopter.capture.torch.capture import capture
 from isopter.capture.torch.gauge import FACTS, Gauge
 from isopter.capture.torch.inputs import example_inputs
-from isopter.capture.torch.recorder import written_by
-from isopter.capture.torch.tape import map_tensors
 from isopter.erf.passes import noise
 from isopter.errors import CaptureError, UsageError
 from isopter.fields.plan import Plan
 from isopter.graph import Graph
-
-
-class Heard(Gauge):
-    """A gauge that also runs what is written in place to tensors made of weights (``(variance + eps).rsqrt_()``): a recording forgets their
-    values, and a measurement needs them. What is the model's own is written to a copy."""
-
-    def _on_weights(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        written = written_by(func, args, kwargs)
-        for tensor in written:
-            if self.is_foreign(tensor) and id(tensor) not in self._shadows:
-                self._shadows[id(tensor)] = self.real(tensor.clone)
-                self._kept.append(tensor)
-        if written:
-            self.real(lambda: func(*map_tensors(args, self.argument), **map_tensors(dict(kwargs), self.argument)))
-        return super()._on_weights(func, name, args, kwargs)
 
 
 def told(graph: Graph) -> dict[str, dict[str, Any]]:
@@ -50,7 +32,7 @@ def facts(plan: Plan, model: nn.Module, data: Any, seed: int) -> dict[str, dict[
     else:
         hint = ""
     try:
-        found = told(capture(model, example_inputs(model, None, data), listener=Heard))
+        found = told(capture(model, example_inputs(model, None, data), listener=Gauge))
     except CaptureError as error:
         raise CaptureError(f"{error}{hint}") from error
     ops = {op.name: op.kind for op in plan.graph.ops}
