@@ -22,6 +22,13 @@ def blur(n: int, m: int, sigma: float) -> np.ndarray:
     return np.asarray(np.exp(-(apart**2) / (2 * sigma**2)), np.float32)
 
 
+def folded_norm(x: Any, axes: tuple[int, ...], scale: Any, minus: bool = False) -> Any:
+    """A norm as Keras has it: ``x s + (b - m s)``."""
+    mean = x.mean(axes, keepdims=True)
+    factor = lax.rsqrt(((x - mean) ** 2).mean(axes, keepdims=True) + 1e-5) * scale
+    return x * factor - mean * factor if minus else x * factor + (weights(4) + -mean * factor)
+
+
 def windows(start: float, by: Callable[..., Any], size: tuple[int, ...], **options: Any) -> Callable[..., Any]:
     options = {"window_strides": (1,) * len(size), "padding": "VALID"} | options
     return lambda x: lax.reduce_window(x, start, by, size, **options)
@@ -173,6 +180,8 @@ MIXING: dict[str, Case] = {
     "layer_norm": (lambda x: (x - x.mean(-1, keepdims=True)) * lax.rsqrt(x.var(-1, keepdims=True) + 1e-5), (1, 6, 5, 4)),
     "instance_norm": (lambda x: (x - x.mean((1, 2), keepdims=True)) / jnp.sqrt(x.var((1, 2), keepdims=True) + 1e-5), (1, 6, 5, 4)),
     "rms_norm": (lambda x: x * lax.rsqrt((x * x).mean(-1, keepdims=True) + 1e-5), (1, 6, 5, 4)),
+    "norm_then_shift": (lambda x: folded_norm(x, (-1,), weights(4)), (1, 6, 5, 4)),
+    "norm_then_mean_off": (lambda x: folded_norm(x, (1, 2), 1.0, minus=True), (1, 6, 5, 4)),
 }  # fmt: skip
 
 POINTWISE: dict[str, Case] = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("jax")
 
+from jax import lax
 from tests.jax.one_op import ALL
 
 import isopter as ip
@@ -44,6 +47,7 @@ def test_interpolation_is_one_op(name: str) -> None:
 
 PATTERNS = {
     "mix-softmax": "softmax", "mix-log_softmax": "softmax", "mix-layer_norm": "norm", "mix-instance_norm": "norm", "mix-rms_norm": "norm",
+    "mix-norm_then_shift": "norm", "mix-norm_then_mean_off": "norm",
     "pool-average": "pool", "pool-average_same": "pool", "move-roll": "roll", "move-pad_reflect": "take",
     "conv-transposed": "conv_transpose",
 }  # fmt: skip
@@ -54,3 +58,19 @@ def test_what_is_spelt_out_is_known_again(name: str) -> None:
     function, shape = ALL[name]
     kinds = [op.kind for op in ip.analyze(function, shape).graph.ops]
     assert set(kinds) == {"input", PATTERNS[name]}, kinds
+
+
+@pytest.mark.parametrize("other", [
+    lambda x, mean, factor: x * factor + mean * factor,  # not taken off, but added
+    lambda x, mean, factor: x * factor - -mean * factor,
+    lambda x, mean, factor: x * factor - mean * (factor * 2),  # another factor
+    lambda x, mean, factor: x * factor - x.max(-1, keepdims=True) * factor,  # no mean
+    lambda x, mean, factor: x * factor - x.mean(1, keepdims=True) * factor,  # over other axes
+])  # fmt: skip
+def test_what_only_looks_like_a_norm(other: Any) -> None:
+    def function(x: Any) -> Any:
+        mean = x.mean(-1, keepdims=True)
+        return other(x, mean, lax.rsqrt(((x - mean) ** 2).mean(-1, keepdims=True) + 1e-5))
+
+    found = ip.analyze(function, (1, 4, 5, 3))
+    assert [op.source for op in found.graph.ops][-1] != "layer_norm" and not ip.verify(function, (1, 4, 5, 3)).missed

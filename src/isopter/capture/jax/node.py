@@ -34,7 +34,8 @@ class Fact:
 class Tape(Builder):
     """Ops so far, and what patterns (a softmax, a norm) need to know of them.
 
-    `values`: the data of ops of which entries are known. `shifted`: data from which weights were subtracted, without an op.
+    `values`: the data of ops of which entries are known. `shifted`: data from which weights were subtracted, without an op. `factors`: what
+    tensors and means were multiplied with in a norm, by the op that was made.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Tape(Builder):
         self.values: dict[int, Data] = {}
         self.facts: dict[int, Fact] = {}
         self.shifted: set[Data] = set()
+        self.factors: dict[int, int] = {}
 
     def value_of(self, op: int) -> Data:
         """The data of an op, with the entries that are known of it."""

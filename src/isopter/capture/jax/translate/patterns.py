@@ -133,10 +133,11 @@ def recognised(rec: Tape, node: Node, name: str) -> Value | None:
             return found
     if name in ("mul", "div"):
         found = _norm(rec, first.op, second.op) or (_norm(rec, second.op, first.op) if name == "mul" else None)
-        if found is not None:
-            return found
-        return _of_one(rec, node, name, first, second)
-    return _of_one(rec, node, name, first, second) if name in ("add", "sub", "maximum", "minimum") else None
+        return found or (_centre(rec, first.op, second.op) if name == "mul" else None) or _of_one(rec, node, name, first, second)
+    if name in ("add", "sub"):
+        found = _recentred(rec, first.op, second.op, name) or (_recentred(rec, second.op, first.op, name) if name == "add" else None)
+        return found or _of_one(rec, node, name, first, second)
+    return _of_one(rec, node, name, first, second) if name in ("maximum", "minimum") else None
 
 
 def _of_one(rec: Tape, node: Node, name: str, first: Data, second: Data) -> Value | None:
@@ -214,7 +215,9 @@ def _norm(rec: Tape, own: int, other: int) -> Value | None:
         return None
     axes, source = tuple(sorted(stat.axes)), "layer_norm" if root != own else "rms_norm"
     if stat.grouped is None:
-        return Data(rec.emit("norm", shape, [root], {"axes": axes}, source))
+        made = rec.emit("norm", shape, [root], {"axes": axes}, source)
+        rec.factors[made] = other
+        return Data(made)
     channels, groups = stat.grouped
     layout = (0, channels, *(a for a in range(1, len(shape)) if a != channels))
     inside = {layout.index(a) for a in axes} | ({1} if groups == 1 else set())
@@ -222,6 +225,37 @@ def _norm(rec: Tape, own: int, other: int) -> Value | None:
     if layout != tuple(range(len(shape))):
         params["layout"] = layout
     return Data(rec.emit("norm", shape, [root], params, "group_norm"))
+
+
+MEANS = (("mean",), ("sum", "div"), ("sum", "mul"))
+"""Trails of means."""
+
+
+def _centre(rec: Tape, first: int, second: int) -> Value | None:
+    """mean(x), or its negative, times a function of the variance of x: the second part of a norm that is ``x * s + (b - mean(x) * s)``."""
+    for mean_op, scale_op in ((first, second), (second, first)):
+        mean, scale = rec.facts.get(mean_op), rec.facts.get(scale_op)
+        if mean is None or scale is None or mean.axes is None or not {"rsqrt", "sqrt"} & set(scale.trail):
+            continue
+        alike = (mean.axes, mean.dims, mean.grouped) == (scale.axes, scale.dims, None) and _centred(rec, scale.root, scale) == mean.root
+        trail = mean.trail[:-1] if mean.trail[-1:] == ("neg",) else mean.trail
+        fits = np.broadcast_shapes(rec.shape(mean_op), rec.shape(scale_op)) == rec.shape(scale_op)
+        if alike and fits and trail in MEANS:
+            made = rec.emit("pointwise", rec.shape(scale_op), [mean_op, scale_op], {}, "mul")
+            rec.facts[made] = Fact(mean.root, (*mean.trail, "mul"), mean.axes, mean.dims)
+            rec.factors[made] = scale_op
+            return Data(made)
+    return None
+
+
+def _recentred(rec: Tape, norm: int, centre: int, name: str) -> Value | None:
+    """A norm without a mean, and then its mean taken off: a norm with one, if both have the same factor."""
+    op, stat = rec.ops[norm], rec.facts.get(centre)
+    if op.source != "rms_norm" or stat is None or op.inputs != (stat.root,) or rec.factors.get(norm) != rec.factors.get(centre, -1):
+        return None
+    if ("neg" in stat.trail) != (name == "add") or not _aligned(rec, stat, centre, op.shape):
+        return None
+    return Data(rec.emit("norm", op.shape, op.inputs, op.params, "layer_norm"))
 
 
 def _centred(rec: Tape, op: int, stat: Fact) -> int:
