@@ -164,6 +164,11 @@ def test_channels_first_are_told() -> None:
         ip.analyze(functional(), (1, 3, 20, 20))
 
 
+def test_a_forgotten_batch_is_told() -> None:
+    with pytest.raises(ip.UsageError, match=r"batch comes first: give \(1, 20, 20, 3\)"):
+        ip.analyze(functional(), (20, 20, 3))
+
+
 @pytest.mark.parametrize("wrong", [(1, 20, 20), "image", {"image": "x"}, {"image": (1, -1, 20, 3)}, {"image": 3}])
 def test_wrong_inputs(wrong: Any) -> None:
     with pytest.raises(ip.UsageError):

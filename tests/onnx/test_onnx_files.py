@@ -37,6 +37,10 @@ def test_open_axes_get_their_size_from_the_user() -> None:
         ip.analyze(made)
     with pytest.raises(ip.UsageError, match="does not fit"):
         ip.analyze(made, (1, 3, 33, 34))
+    with pytest.raises(ip.UsageError, match=r"batch comes first: give \(1, 3, 33, 33\)"):
+        ip.analyze(made, (3, 33, 33))
+    with pytest.raises(ip.UsageError, match=r"channels come first: give \(1, 3, 33, 33\)"):
+        ip.analyze(made, (1, 33, 33, 3))
     with pytest.raises(ip.UsageError, match="does not fit"):
         ip.analyze(made, (1, 3, 33))
     assert ip.analyze(conv(["batch", 3, 8, 8]))["c"].shape == (1, 4, 6, 6)

@@ -104,6 +104,10 @@ def test_wrong_sizes_are_said() -> None:
     for size in ((1, 16, 16, 4), (1, 16, 16), (16,)):
         with pytest.raises(ip.UsageError, match="does not fit"):
             ip.analyze(Net(), size)
+    with pytest.raises(ip.UsageError, match=r"batch comes first: give \(1, 16, 16, 3\)"):
+        ip.analyze(Net(), (16, 16, 3))
+    with pytest.raises(ip.UsageError, match=r"channels come last: give \(1, 16, 16, 3\)"):
+        ip.analyze(Net(), (1, 3, 16, 16))
     with pytest.raises(ip.UsageError, match="open axes"):
         ip.analyze(Net())
     with pytest.raises(ip.CaptureError, match="failed while it was traced"):

@@ -89,6 +89,8 @@ def _input_name(tensor: Any) -> str:
 
 def _advice(own: tuple[Any, ...], shape: Shape) -> str:
     """What to do about a size that does not fit."""
+    if len(shape) == len(own) - 1 and all(a in (None, n) for a, n in zip(own[1:], shape, strict=True)):
+        return f"The batch comes first: give {(1, *shape)}."
     turned = (*shape[:1], *shape[2:], *shape[1:2])  # from channels first to channels last
     if len(shape) == len(own) > 2 and own[-1] == shape[1] != shape[-1]:
         return f"Its channels come last: give {turned}."

@@ -67,15 +67,27 @@ def _given(inputs: Mapping[str, Any], given: Any) -> dict[str, Shape]:
 def _fits(name: str, axes: tuple[Axis, ...] | None, shape: Shape, bound: dict[str, int]) -> None:
     if axes is None:
         return
-    wrong = len(axes) != len(shape) or any(isinstance(a, int) and a != n for a, n in zip(axes, shape, strict=False))
+    wrong = not _could_be(axes, shape)
     for axis, n in zip(axes, shape, strict=False):
         if isinstance(axis, str):
             wrong |= bound.setdefault(axis, n) != n
     if wrong:
-        raise UsageError(
-            f"The input {name!r} of the model has the shape {_said(axes)}, and {shape} does not fit. "
-            "Give a size that does; for others, export the model with open axes, or use what_if(input_size=...) on its analysis."
-        )
+        raise UsageError(f"The input {name!r} of the model has the shape {_said(axes)}, and {shape} does not fit. {_advice(axes, shape)}")
+
+
+def _could_be(axes: tuple[Axis, ...], shape: Shape) -> bool:
+    """Whether a shape has the axes, and the lengths that the file fixes."""
+    return len(axes) == len(shape) and all(a == n for a, n in zip(axes, shape, strict=True) if isinstance(a, int))
+
+
+def _advice(axes: tuple[Axis, ...], shape: Shape) -> str:
+    """What to do about a shape that does not fit."""
+    if _could_be(axes, (1, *shape)):
+        return f"The batch comes first: give {(1, *shape)}."
+    turned = (*shape[:1], *shape[-1:], *shape[1:-1])  # from channels last to channels first
+    if len(shape) > 2 and turned != shape and _could_be(axes, turned):
+        return f"Its channels come first: give {turned}."
+    return "Give a size that does; for others, export the model with open axes, or use what_if(input_size=...) on its analysis."
 
 
 def _closed(name: str, axes: tuple[Axis, ...] | None, given: Shape | None, bound: Mapping[str, int]) -> Shape:

@@ -120,11 +120,22 @@ def _shape_of(name: str, item: Any) -> Shape:
         raise UsageError(f"The input {name!r} is a {type(item).__name__}: expected a tensor, an array or a shape.") from None
 
 
+def _advice(own: Any, given: Shape) -> str:
+    """What to do about a shape that does not fit."""
+    if own.is_compatible_with((1, *given)):
+        return f"The batch comes first: give {(1, *given)}."
+    last, first = (*given[:1], *given[2:], *given[1:2]), (*given[:1], *given[-1:], *given[1:-1])
+    for where, turned in (("last", last), ("first", first)):
+        if len(given) > 2 and own.is_compatible_with(turned):
+            return f"Its channels come {where}: give {turned}."
+    return "Give a shape that does; for others, trace or save the model with open axes (tf.TensorSpec, None for a length)."
+
+
 def _closed(name: str, own: Any, given: Shape | None) -> Shape | None:
     """The shape of an input; an open first axis, the batch, is 1 unless it is said to be another."""
     if given is not None:
         if not own.is_compatible_with(given):
-            raise UsageError(f"The input {name!r} of the model has the shape {own}, and {given} does not fit.")
+            raise UsageError(f"The input {name!r} of the model has the shape {own}, and {given} does not fit. {_advice(own, given)}")
         return given
     if own.rank is None:
         raise UsageError(f"The input {name!r} of the model has no shape. Give inputs={{{name!r}: shape}}, or input_size for the first.")
