@@ -104,6 +104,13 @@ def test_a_model_without_weights_is_refused() -> None:
         ip.effective(keras.Sequential([keras.layers.Conv2D(4, 3)]), None, (1, 16, 16, 3))
 
 
+def test_models_of_several_inputs_are_refused() -> None:
+    left, right = keras.Input((8, 8, 3), name="left"), keras.Input((8, 8, 3), name="right")
+    model = keras.Model([left, right], keras.layers.Conv2D(2, 3, name="c")(left + right), name="pair")
+    with pytest.raises(ip.UsageError, match="pair has the inputs left, right"):
+        ip.effective(model, ["c"])
+
+
 @pytest.mark.parametrize("what", ["conv", "dead"])
 def test_dead_units(what: str) -> None:
     model = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3, name="conv"), keras.layers.Conv2D(2, 3, name="dead")])

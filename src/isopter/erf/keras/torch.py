@@ -17,6 +17,7 @@ from isopter.capture.torch.gauge import Gauge
 from isopter.erf.asks import Target
 from isopter.erf.facts import Facts
 from isopter.erf.keras.facts import Run
+from isopter.erf.keras.traces import of_one_input
 from isopter.erf.live import Theory
 from isopter.erf.passes import check_same
 from isopter.erf.torch.facts import told
@@ -37,6 +38,8 @@ class KerasLive(Live):
     """A Keras model that runs, see `isopter.erf.live.Live`."""
 
     def __init__(self, model: Any, analysis: Analysis, **options: Any) -> None:
+        plan = analysis._walk(analysis.origin).plan
+        of_one_input(model, plan.graph.ops[plan.origin].shape)
         super().__init__(model, analysis, **options)
         self._analysis = analysis
 

@@ -17,6 +17,15 @@ class _Enough(BaseException):
     """All that was wanted has been seen; no model's ``except Exception`` holds it up."""
 
 
+def of_one_input(model: Any, shape: tuple[int, ...]) -> Arguments:
+    """What the model takes. Raises UsageError where it takes none of that shape, or several inputs."""
+    given = arguments(model, shape, None)
+    if len(given.tensors) != 1:
+        names = ", ".join(s.name for s in given.tensors)
+        raise UsageError(f"{model.name} has the inputs {names}. Effective fields are measured on models of one.")
+    return given
+
+
 @dataclass
 class Traced:
     """A function of the one input tensor that returns, in a list, what the calls of layers do that are wanted; it runs no further than
@@ -31,11 +40,7 @@ class Traced:
     @classmethod
     def of(cls, model: Any, shape: tuple[int, ...], training: bool, wanted: frozenset[str]) -> Traced:
         """For an input of that shape. Raises UsageError where the model takes none of it, or several inputs."""
-        given = arguments(model, shape, None)
-        if len(given.tensors) != 1:
-            names = ", ".join(s.name for s in given.tensors)
-            raise UsageError(f"{model.name} has the inputs {names}. Effective fields are measured on models of one.")
-        return cls(model, given, training, wanted)
+        return cls(model, of_one_input(model, shape), training, wanted)
 
     @property
     def spec(self) -> Any:
