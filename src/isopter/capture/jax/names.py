@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isopter.capture.jax.marks import SCOPE
-from isopter.capture.static.builder import Builder, modules_of
+from isopter.capture.static.builder import Builder, modules_of, needed
 from isopter.errors import CaptureError
-from isopter.graph import Graph, Issue, Op, check
+from isopter.graph import Graph, Issue, check
 
 IGNORED = ("eqx.", "jit(", "closed_call", "checkpoint", "while", "body", "cond", "scan")
 """Scopes that name a library's function or a transformation, and no part of the model."""
@@ -66,7 +66,7 @@ def finished(rec: Builder, heard: Heard, inputs: Mapping[str, int], outputs: Map
     if not outputs:
         raise CaptureError("Nothing that the model returns depends on its input.")
     wanted = {*outputs.values(), *inputs.values(), *(op for op, _ in heard.modules.values())}
-    kept = _needed(rec.ops, wanted)
+    kept = needed(rec.ops, wanted)
     new = {old: at for at, old in enumerate(kept)}
     made_by = {path: op for path, (op, _) in heard.modules.items()}
     names = _names(rec, kept, {op: name for name, op in inputs.items()}, made_by)
@@ -95,15 +95,6 @@ def finished(rec: Builder, heard: Heard, inputs: Mapping[str, int], outputs: Map
     issues = tuple(Issue(where, what, uses) for (what, where), uses in rec.issues.items())
     found = tuple(dict.fromkeys(new[op] for op in outputs.values()))
     return check(Graph(ops, found, layers, {name: new[op] for name, op in inputs.items()}, calls, issues))
-
-
-def _needed(ops: Sequence[Op], wanted: set[int]) -> list[int]:
-    needed = [index in wanted for index in range(len(ops))]
-    for index in range(len(needed) - 1, -1, -1):
-        if needed[index]:
-            for source in ops[index].inputs:
-                needed[source] = True
-    return [i for i, need in enumerate(needed) if need]
 
 
 def _names(rec: Builder, kept: Sequence[int], given: Mapping[int, str], made_by: Mapping[str, int]) -> dict[int, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from isopter.capture.static.activations import Chain
+from isopter.capture.static.norms import with_norms
 from isopter.errors import CaptureError
 from isopter.graph import Graph, Issue, Op, Shape, check
 
@@ -63,7 +64,8 @@ def finish(builder: Builder, inputs: Mapping[str, int], made: Mapping[str, tuple
     """
     if not outputs:
         raise CaptureError("Nothing that the model returns depends on its input.")
-    kept = _needed(builder, {*outputs.values(), *inputs.values()})
+    builder.ops = with_norms(builder.ops)
+    kept = needed(builder.ops, {*outputs.values(), *inputs.values()})
     new = {old: at for at, old in enumerate(kept)}
     final_of = {op: label for label, op in made.values() if op in new}
     names = _names(builder, kept, inputs, final_of)
@@ -84,13 +86,14 @@ def finish(builder: Builder, inputs: Mapping[str, int], made: Mapping[str, tuple
     return check(Graph(ops, found, layers, {name: new[op] for name, op in inputs.items()}, calls, issues))
 
 
-def _needed(builder: Builder, wanted: set[int]) -> list[int]:
-    needed = [index in wanted for index in range(len(builder.ops))]
-    for index in range(len(needed) - 1, -1, -1):
-        if needed[index]:
-            for source in builder.ops[index].inputs:
-                needed[source] = True
-    return [i for i, need in enumerate(needed) if need]
+def needed(ops: Sequence[Op], wanted: Collection[int]) -> list[int]:
+    """The ops that `wanted` ones are made of, and these themselves, in order."""
+    need = [index in wanted for index in range(len(ops))]
+    for index in range(len(need) - 1, -1, -1):
+        if need[index]:
+            for source in ops[index].inputs:
+                need[source] = True
+    return [index for index, is_needed in enumerate(need) if is_needed]
 
 
 def _names(builder: Builder, kept: list[int], inputs: Mapping[str, int], final_of: Mapping[int, str]) -> dict[int, str]:

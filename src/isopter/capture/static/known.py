@@ -58,6 +58,8 @@ def pointwise(rec: Builder, source: str, operands: Sequence[Value], shape: Shape
     """Emit a pointwise op of these operands, and follow the entries that constants among them settle."""
     fixed, faint = _fixed(source, operands), _faint(source, operands)
     found: dict[str, Any] = {**_numbers(source, operands, shape), **(params or {})}
+    if source == "sub" and not isinstance(operands[0], Data):
+        found["negative"] = True
     if fixed is not None:
         found["unread"] = ~np.isnan(fixed)
         if faint is not None:
