@@ -36,32 +36,35 @@ class _Run(evaluate._Run):
     def own(self, eqn: Any, ins: list[Any]) -> list[Any]:
         """The results of a function with a derivative of its own. JAX knows both for the types of the trace; in double precision the
         equations of both are run."""
-        given = [v for v in eqn.invars if not isinstance(v, Literal)]
-        values = [x for x, v in zip(ins, eqn.invars, strict=True) if not isinstance(v, Literal)]
+        at = [k for k, v in enumerate(eqn.invars) if not isinstance(v, Literal)]
+        given, values = [eqn.invars[k] for k in at], [ins[k] for k in at]
+        first = sum(k < eqn.params.get("num_consts", 0) for k in at)  # what the function closes over has no derivative
         inner = _inner(eqn)
         alone = inner.jaxpr.replace(constvars=[], invars=given, outvars=eqn.outvars, eqns=[eqn])
-        real = all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in (*given, *eqn.outvars))
+        real = all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in (*given[first:], *eqn.outvars))
         if not self.double or not real:
             own = [x.astype(v.aval.dtype) for x, v in zip(values, given, strict=True)]
             return [self.wide(x) for x in eval_jaxpr(alone, (), *own)]
+        held = values[:first]
 
-        def pulled(xs: list[Any], gradients: list[Any]) -> Any:
-            return jax.vjp(lambda *xs: eval_jaxpr(alone, (), *xs), *xs)[1](gradients)
+        def pulled(held: list[Any], xs: list[Any], gradients: list[Any]) -> Any:
+            return jax.vjp(lambda *xs: eval_jaxpr(alone, (), *held, *xs), *xs)[1](gradients)
 
         struct: Any = jax.ShapeDtypeStruct
-        back = jax.make_jaxpr(pulled)(*([struct(v.aval.shape, v.aval.dtype) for v in vs] for vs in (given, eqn.outvars)))
+        types = ([struct(v.aval.shape, v.aval.dtype) for v in vs] for vs in (given[:first], given[first:], eqn.outvars))
+        back, plain = jax.make_jaxpr(pulled)(*types), evaluate._Run(frozenset(), {}, True, {})  # nobody differentiates them
+
+        def run(closed: ClosedJaxpr, values: list[Any]) -> list[Any]:
+            return plain.jaxpr(closed.jaxpr, [self.wide(x) for x in closed.consts], values, "-")
 
         @jax.custom_vjp
         def function(*xs: Any) -> list[Any]:
-            full = dict(zip(given, xs, strict=True))
+            full = dict(zip(given, (*held, *xs), strict=True))
             every = [full[v] if not isinstance(v, Literal) else x for v, x in zip(eqn.invars, ins, strict=True)]
-            return self.jaxpr(inner.jaxpr, [self.wide(x) for x in inner.consts], every, "-")
+            return run(inner, every)
 
-        function.defvjp(
-            lambda *xs: (function(*xs), xs),
-            lambda xs, gradients: tuple(self.jaxpr(back.jaxpr, [self.wide(x) for x in back.consts], [*xs, *gradients], "-")),
-        )
-        return list(function(*values))
+        function.defvjp(lambda *xs: (function(*xs), xs), lambda xs, gradients: tuple(run(back, [*held, *xs, *gradients])))
+        return list(function(*values[first:]))
 
 
 def _inner(eqn: Any) -> ClosedJaxpr:
