@@ -1,8 +1,9 @@
 """Recording: a trace of our own, which writes the jaxpr that ``jax.make_jaxpr`` would, in a third to half of its time.
 
 JAX's trace keeps what only compilers and derivatives need, and finds out anew what every ``+`` does. This one writes equations down, looks
-up what a function of numpy did with operands of the same types before, and enters functions that have derivatives of their own, which
-nobody asks for here. What it does not know (effects, mutable arrays) is left to JAX, and so is every error: JAX says best what is wrong.
+up what a function of numpy did with operands of the same types before, and writes functions that have derivatives of their own as plain
+calls, as nobody asks for their derivatives here. What it does not know (effects, mutable arrays, values that are computed while tracing) is
+left to JAX, and so is every error: JAX says best what is wrong.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 from jax.core import Trace, Tracer
 from jax.extend import core
 from jax.extend.core import ClosedJaxpr, DebugInfo, Jaxpr, Var
-from jax.extend.core.primitives import convert_element_type_p, jit_p
-from jax.extend.source_info_util import current
+from jax.extend.core.primitives import closed_call_p, convert_element_type_p, jit_p
+from jax.extend.source_info_util import current, reset_name_stack
 
 from isopter.capture.jax.marks import PATCHING
 
@@ -25,6 +26,9 @@ Equation: Any = core.JaxprEqn  # which have no types
 Literal: Any = core.Literal
 set_current_trace: Any = core.set_current_trace
 state_of_traces: Any = core.get_opaque_trace_state
+_flatten: Any = jax.tree.flatten
+
+UNKNOWN = DebugInfo("isopter", "function", None, None)
 
 Step = tuple[tuple[Any, ...], Any, Any, Any]
 """An equation of a function: what it reads (0, 1: variables given to the function, and then results of the steps before; or literals), its
@@ -37,6 +41,9 @@ given; types of results, by primitives, operands and params."""
 MOST = 10_000
 """Entries that are kept."""
 
+SETTINGS = "jax_enable_x64", "jax_numpy_dtype_promotion", "jax_numpy_rank_promotion", "eager_constant_folding"
+"""Settings of JAX that functions of numpy depend on, of which a model may change each as it runs."""
+
 
 class Unsuited(Exception):
     """The function does what only JAX's own trace can hold."""
@@ -45,7 +52,7 @@ class Unsuited(Exception):
 def recorded(function: Callable[..., Sequence[Any]], structs: Sequence[Any]) -> ClosedJaxpr:
     """The jaxpr of a function of arrays that returns arrays in a list, as ``jax.make_jaxpr(function)(*structs)``.
 
-    Functions with derivatives of their own are entered. Raises `Unsuited`, or anything else, where JAX's own trace is to be asked.
+    Functions with derivatives of their own are plain calls. Raises `Unsuited`, or anything else, where JAX's own trace is to be asked.
     """
     recorder = Recorder()
     arguments = [Var(jax.typeof(struct)) for struct in structs]
@@ -53,8 +60,7 @@ def recorded(function: Callable[..., Sequence[Any]], structs: Sequence[Any]) -> 
         recorder.state = state_of_traces()
         results = [recorder.atom(x) for x in function(*(Recorded(recorder, v) for v in arguments))]
     held = list(recorder.constants.values())
-    unknown = DebugInfo("isopter", "function", None, None)
-    return ClosedJaxpr(Jaxpr([v for v, _ in held], arguments, results, recorder.equations, set(), unknown), [x for _, x in held])
+    return ClosedJaxpr(Jaxpr([v for v, _ in held], arguments, results, recorder.equations, set(), UNKNOWN), [x for _, x in held])
 
 
 class Recorded(Tracer):  # type: ignore[type-arg] # not generic in all versions
@@ -112,10 +118,12 @@ class Recorder(Trace):
 
     def stage_value(self, x: Any) -> Recorded:
         """A value as one that is recorded."""
+        _staged()
         return Recorded(self, self.atom(x))
 
     def process_primitive(self, primitive: Any, tracers: Any, params: Any, /) -> Any:
         """Write an equation, or those of a call that is inlined."""
+        _staged()
         atoms = [self.atom(x) for x in tracers]
         if primitive is jit_p and params["inline"]:
             return self._inlined(params["jaxpr"], atoms)
@@ -124,14 +132,28 @@ class Recorder(Trace):
         return results if primitive.multiple_results else results[0]
 
     def process_custom_jvp_call(self, primitive: Any, fun: Any, jvp: Any, tracers: Any, /, **_: Any) -> Any:
-        """Enter a function with a derivative of its own."""
-        with set_current_trace(self):
-            return fun.call_wrapped(*tracers)
+        """Write a function with a derivative of its own as a call."""
+        return self.called(fun.call_wrapped, [self.stage_value(x) for x in tracers])
 
     def process_custom_vjp_call(self, primitive: Any, fun: Any, fwd: Any, bwd: Any, tracers: Any, /, **_: Any) -> Any:
-        """Enter a function with a derivative of its own."""
-        with set_current_trace(self):
-            return fun.call_wrapped(*tracers)
+        """Write a function with a derivative of its own as a call."""
+        return self.called(fun.call_wrapped, [self.stage_value(x) for x in tracers])
+
+    def called(self, fun: Callable[..., Any], args: Sequence[Recorded]) -> Any:
+        """What a function returns, whose equations become those of one call: an activation is to be one op, whatever is in it."""
+        outside = len(self.equations)
+        with set_current_trace(self), reset_name_stack():
+            results, tree = _flatten(fun(*args))
+        returned = [self.atom(x) for x in results]
+        inner = self.equations[outside:]
+        if inner:
+            del self.equations[outside:]
+            made = {v for eqn in inner for v in eqn.outvars}
+            read = (*(x.atom for x in args), *(v for eqn in inner for v in eqn.invars), *returned)
+            operands = list(dict.fromkeys(v for v in read if not isinstance(v, Literal) and v not in made))
+            body = ClosedJaxpr(Jaxpr([], operands, returned, inner, set(), UNKNOWN), ())
+            returned = self.write(operands, [v.aval for v in returned], closed_call_p, {"call_jaxpr": body}, current())
+        return tree.unflatten([Recorded(self, v) for v in returned])
 
     def _types(self, primitive: Any, operands: tuple[Any, ...], params: Any) -> Any:
         """The types of an equation's results."""
@@ -141,7 +163,7 @@ class Recorder(Trace):
             known, effects = primitive.abstract_eval(*operands, **params)
             if effects:
                 raise Unsuited(f"{primitive} has effects")
-            if operands and not _holds_jaxprs(params):
+            if operands and not primitive.multiple_results and not _holds_jaxprs(params):  # calls of functions, which may hold arrays too
                 self.kept[key] = known
         return known if primitive.multiple_results else (known,)
 
@@ -163,14 +185,16 @@ class Recorder(Trace):
 @contextmanager
 def _shortened(recorder: Recorder) -> Iterator[None]:
     """Within, while no trace inside the recorder's runs: functions of numpy (``+`` is one) write what they wrote for operands of the same
-    types before, and functions that have derivatives of their own are called as plain ones, which the recorder does with them anyway."""
+    types before, and functions that have derivatives of their own are called as plain ones, which the recorder does with them anyway.
+    Functions that users made (`jax.numpy.frompyfunc`) may do another thing each time."""
 
     def looked_up(original: Any) -> Any:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            values, key = _known(recorder, args) if not kwargs and state_of_traces() == recorder.state else (None, ())
+            own = not kwargs and state_of_traces() == recorder.state and getattr(jax.numpy, self.__name__, None) is self
+            values, key = _known(recorder, args) if own else (None, ())
             if values is None:
                 return original(self, *args, **kwargs)
-            key = id(self), *key
+            key = id(self), *map(_setting, SETTINGS), *key
             if key not in recorder.kept:
                 before = len(recorder.equations)
                 with jax.disable_jit():  # what JAX inlines anyway would be traced on its own first
@@ -184,9 +208,10 @@ def _shortened(recorder: Recorder) -> Iterator[None]:
 
     def entered(original: Any) -> Any:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            tracers = [x for x in jax.tree.leaves((args, kwargs)) if isinstance(x, Tracer)]
-            plain = tracers and all(isinstance(x, Recorded) and x._trace is recorder for x in tracers)
-            return self.fun(*args, **kwargs) if plain else original(self, *args, **kwargs)
+            plain = not kwargs and all(isinstance(x, Recorded) and x._trace is recorder for x in args)
+            if plain and _derived(self) and state_of_traces() == recorder.state:
+                return recorder.called(self.fun, args)
+            return original(self, *args, **kwargs)
 
         return call
 
@@ -200,6 +225,22 @@ def _shortened(recorder: Recorder) -> Iterator[None]:
         finally:
             for kind, original in before.items():
                 kind.__call__ = original
+
+
+def _setting(name: str) -> Any:
+    """A setting of JAX, here and now."""
+    return getattr(jax.config, name, None)
+
+
+def _derived(function: Any) -> bool:
+    """Whether a function has been given its derivative."""
+    return bool(function.jvp if isinstance(function, jax.custom_jvp) else function.fwd and function.bwd)
+
+
+def _staged() -> None:
+    """Raises Unsuited within `jax.ensure_compile_time_eval`."""
+    if _setting("eager_constant_folding"):
+        raise Unsuited("values that are computed while tracing")
 
 
 def _known(recorder: Recorder, args: Sequence[Any]) -> tuple[list[Any] | None, tuple[Any, ...]]:
