@@ -141,6 +141,15 @@ def test_wrong_model(model: object) -> None:
         ip.analyze(model, (1, 3, 8, 8))
 
 
+@pytest.mark.parametrize(("path", "says"), [
+    ("weights.pt", "looks like a path"), ("old.h5", "looks like a path"), ("nets/missing", "looks like a path"),
+    ("saved/saved_model.pb", "Give the folder"), ("conv 3, x.pt", "position 9"), ("conv3", "did you mean conv"),
+])  # fmt: skip
+def test_a_path_is_no_layer_text(path: str, says: str) -> None:
+    with pytest.raises(ip.UsageError, match=says):
+        ip.analyze(path, (1, 3, 32, 32))
+
+
 def test_functions_are_read_with_jax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "jax", raising=False)
     with pytest.raises(ip.UsageError, match="import jax first"):

@@ -201,6 +201,15 @@ def test_linen_module() -> None:
         ip.effective(Net(), "Conv_0", (1, 16, 16, 3), samples=2)
 
 
+def test_shapes_in_place_of_weights() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    model = nnx.eval_shape(lambda: nnx.Conv(3, 4, (3, 3), rngs=nnx.Rngs(0)))
+    analysis = ip.analyze(model, (1, 9, 9, 3))
+    for ask in (lambda: ip.effective(model, "output", (1, 9, 9, 3)), lambda: analysis["output"].expected(model=model)):
+        with pytest.raises(ip.UsageError, match="shapes in place of weights"):
+            ask()
+
+
 def test_equinox_module_without_a_batch() -> None:
     """One image is one input: channels first, and no batch in front of them."""
     eqx = pytest.importorskip("equinox")

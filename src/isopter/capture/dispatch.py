@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ READS = (
     'or a layer text such as "conv 3 p1, pool 2 s2"'
 )
 """All that `analyze` takes, in words."""
+
+_FILE = re.compile(r"[^\s,]*[/\\][^\s,]*|[^\s,]+\.[a-zA-Z]\w*")
+"""A word that is a path: no layer is called so."""
 
 
 class Capture(Protocol):
@@ -55,6 +59,9 @@ def to_graph(model: Any, input_size: Sequence[int] | None, inputs: Any, training
     if isinstance(model, str):
         from isopter.capture.text import parse
 
+        if _FILE.fullmatch(model.strip()):
+            hint = " Give the folder that it is in." if model.endswith("saved_model.pb") else ""
+            raise UsageError(f"{model!r} looks like a path, and is no model that isopter reads.{hint} Expected {READS}.")
         if inputs is not None:
             raise UsageError("A layer text takes input_size, not inputs.")
         return parse(model, size), model if len(model) <= 60 else model[:57] + "..."

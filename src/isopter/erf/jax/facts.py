@@ -17,8 +17,9 @@ from isopter.capture.jax.models import subject_of
 from isopter.capture.jax.names import key_text
 from isopter.capture.jax.trace import _arguments, _is_array, traced
 from isopter.erf.facts import Facts, measured
+from isopter.erf.jax.live import with_numbers
 from isopter.erf.passes import check_same, finals, given
-from isopter.errors import CaptureError, IsopterError, UsageError
+from isopter.errors import CaptureError, IsopterError
 from isopter.fields.plan import Plan
 
 PRODUCTS = frozenset("conv_general_dilated dot_general".split())
@@ -26,9 +27,7 @@ PRODUCTS = frozenset("conv_general_dilated dot_general".split())
 
 def facts(plan: Plan, model: Any, data: Any, seed: int) -> Facts:
     """See `isopter.erf.live.Measures`."""
-    subject = subject_of(model, False)
-    if subject.bare:
-        raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
+    subject = with_numbers(subject_of(model, False))
     values = given(plan, data, seed)
     found = traced(model, None, values, False)
     args, kwargs = _arguments(subject, None, values)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from isopter.analysis import Analysis
-from isopter.capture.jax.models import subject_of
+from isopter.capture.jax.models import Subject, subject_of
 from isopter.capture.jax.trace import traced
 from isopter.erf.asks import Target
 from isopter.erf.jax.program import JaxProgram
@@ -19,9 +19,7 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
     """A model of JAX, ready to be measured. Raises UsageError where it has several inputs, or no weights yet."""
     computed, place = dtype_name(dtype, "float32"), device_of(device)
 
-    subject = subject_of(model, training)
-    if subject.bare:
-        raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
+    with_numbers(subject_of(model, training))
 
     def trace(shape: tuple[int, ...], rows: int, calls: frozenset[str]) -> Program:
         found = traced(model, shape, None, training, derivatives=True)
@@ -36,6 +34,15 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
         return JaxProgram(found.closed, found.weights, len(found.weights) + images[0], keys, computed, place)
 
     return TracedLive(model, analysis, trace, dtype=computed, separable=True, target=target, seed=seed, training=training)
+
+
+def with_numbers(subject: Subject) -> Subject:
+    """A subject whose weights are there. Raises UsageError otherwise."""
+    if subject.bare:
+        raise UsageError(f"{subject.name} has no weights yet. Bind them, model.bind(variables), or give a function that applies them.")
+    if any(isinstance(weight, jax.ShapeDtypeStruct) for weight in jax.tree.leaves(subject.weights)):
+        raise UsageError(f"{subject.name} has shapes in place of weights, as jax.eval_shape makes them. Give the model with its weights.")
+    return subject
 
 
 def device_of(device: Any) -> Any:
