@@ -321,3 +321,16 @@ def test_measured_functions_with_derivatives_may_close_over_arrays(dtype: str) -
         for f in (scaled, lambda x: x * weights)
     ]
     assert maps[0].any() and np.allclose(*maps, rtol=1e-5 if dtype == "float32" else 1e-12)
+
+
+def test_inside_a_jit_of_the_user() -> None:
+    """What the model closes over there has no numbers yet: it is a weight."""
+    sizes = []
+
+    @jax.jit
+    def step(weight: Any) -> Any:
+        sizes.append(ip.analyze(lambda x: lax.conv(x, weight, (1, 1), "VALID") * weight.sum(), (1, 2, 9, 9))["output"].size)
+        return weight
+
+    step(jnp.ones((4, 2, 3, 3)))
+    assert sizes == [(3, 3)]

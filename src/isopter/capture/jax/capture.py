@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal
 
 from isopter.capture.jax import control, translate
@@ -138,10 +139,11 @@ class Capture:
 
 
 def closed_over(array: Any) -> Value:
-    """A constant of a jaxpr. Numbers that are all 0 or all 1 are those of a weight before training, and not looked at."""
+    """A constant of a jaxpr. Numbers that are all 0 or all 1 are those of a weight before training, and not looked at; those of a trace
+    around this one are not there."""
     shape = tuple(np.shape(array))
     dtype = getattr(array, "dtype", None)
-    if not isinstance(dtype, np.dtype) or math.prod(shape) > LOADED:
+    if not isinstance(dtype, np.dtype) or math.prod(shape) > LOADED or isinstance(array, Tracer):
         return Weight(shape)
     loaded: list[np.ndarray | None] = []
 
