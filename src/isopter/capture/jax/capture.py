@@ -78,7 +78,7 @@ class Capture:
         """The values of a jaxpr's results. `place`: the scopes around it, and the key of the equation it is in."""
         env: dict[Any, Value] = dict(zip(jaxpr.constvars, consts, strict=True))
         env.update(zip(jaxpr.invars, args, strict=True))
-        rec, heard, inner_of = self.rec, self.heard, control.inner_of
+        rec, heard = self.rec, self.heard
         scopes, prefix = place
         self.seen += len(jaxpr.eqns)
         if self.seen > EQUATIONS:
@@ -89,7 +89,7 @@ class Capture:
             if primitive.name == "isopter_mark":
                 env[eqn.outvars[0]] = self._mark(ins[0], eqn.params, (*prefix, at, 0))
                 continue
-            inner = inner_of(primitive.name, eqn.params)
+            inner = control.inner_of(primitive.name, eqn.params)
             if inner is None and Data not in map(type, ins):
                 env.update(zip(eqn.outvars, still(primitive, eqn.params, ins, [v.aval for v in eqn.outvars]), strict=True))
                 continue

@@ -27,10 +27,8 @@ def live_function(model: Any, analysis: Analysis, *, target: Target, seed: int, 
         if len(images) != 1:
             names = ", ".join(map(str, found.names))
             raise UsageError(f"{found.name} has the inputs {names}. Effective fields are measured on models of one.")
-        here, keys = found.graph().calls, {}  # numbers of equations differ from the analysis', whose trace enters what keeps its derivative
-        for layer, made in analysis.graph.calls.items():
-            if layer in here:
-                keys[made] = here[layer][0]
+        here = found.graph().calls  # traced by JAX: its equations may have other numbers than those of the analysis
+        keys = {made: here[layer][0] for layer, made in analysis.graph.calls.items() if layer in here}
         return JaxProgram(found.closed, found.weights, len(found.weights) + images[0], keys, computed, place)
 
     return TracedLive(model, analysis, trace, dtype=computed, separable=True, target=target, seed=seed, training=training)

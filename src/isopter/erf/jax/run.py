@@ -12,6 +12,7 @@ from jax.core import eval_jaxpr
 from jax.extend.core import ClosedJaxpr, Literal
 
 from isopter.capture.jax import evaluate
+from isopter.capture.jax.control import inner_of
 
 OWN_DERIVATIVES = frozenset("custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr".split())
 
@@ -39,7 +40,8 @@ class _Run(evaluate._Run):
         at = [k for k, v in enumerate(eqn.invars) if not isinstance(v, Literal)]
         given, values = [eqn.invars[k] for k in at], [ins[k] for k in at]
         first = sum(k < eqn.params.get("num_consts", 0) for k in at)  # what the function closes over has no derivative
-        inner = _inner(eqn)
+        inner = inner_of(eqn.primitive.name, eqn.params)
+        assert inner is not None
         alone = inner.jaxpr.replace(constvars=[], invars=given, outvars=eqn.outvars, eqns=[eqn])
         real = all(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in (*given[first:], *eqn.outvars))
         if not self.double or not real:
@@ -65,11 +67,6 @@ class _Run(evaluate._Run):
 
         function.defvjp(lambda *xs: (function(*xs), xs), lambda xs, gradients: tuple(run(back, [*held, *xs, *gradients])))
         return list(function(*values[first:]))
-
-
-def _inner(eqn: Any) -> ClosedJaxpr:
-    found = next(eqn.params[k] for k in evaluate.CALLS if k in eqn.params)
-    return found if isinstance(found, ClosedJaxpr) else ClosedJaxpr(found, ())
 
 
 def values_of(closed: ClosedJaxpr, arguments: Sequence[Any], keys: Sequence[str], consts: Sequence[Any], double: bool) -> list[Any]:
